@@ -1,0 +1,9 @@
+//! unsprawl finds leaked credentials in files and in all of git history.
+//!
+//! The flow is one way, a stage a module: [`source`] hands text to [`detect`], hits are grouped into the findings of
+//! [`model`], and [`report`] shows them. [`pipeline`] alone knows all stages.
+
+pub mod model;
+pub mod notes;
+pub mod secret;
+pub mod source;

@@ -1,0 +1,2 @@
+//! The `unsprawl` command: parse, run, exit code.
+fn main() {}

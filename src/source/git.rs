@@ -1,0 +1,3 @@
+//! Git object databases: found, read and walked without git and without obeying their configuration.
+
+pub mod walk;
