@@ -3,7 +3,11 @@
 //! The flow is one way, a stage a module: [`source`] hands text to [`detect`], hits are grouped into the findings of
 //! [`model`], and [`report`] shows them. [`pipeline`] alone knows all stages.
 
+pub mod cli;
+pub mod detect;
+pub mod exit;
 pub mod model;
 pub mod notes;
+pub mod rules;
 pub mod secret;
 pub mod source;

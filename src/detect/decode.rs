@@ -1,0 +1,356 @@
+//! Texts inside texts: base64, hex, percent-encoding, JSON and C escapes, compressed data inside base64.
+//!
+//! Contract: the unit of decoding is a *block*: one line, or neighbouring lines that are nothing but base64. What a block
+//! decodes to depends on that block alone, so that unchanged blocks need not be looked at again. Every step is bounded: a
+//! block to [`MAX_BLOCK`], an expansion to [`MAX_EXPANDED`], and both cuts are told to the caller.
+
+use std::io::Read;
+use std::ops::Range;
+
+use base64::Engine;
+
+use super::structure::{STANDARD, URL_SAFE};
+
+/// Longest run that is decoded, in bytes.
+pub const MAX_BLOCK: usize = 16 << 20;
+/// Most bytes that one compressed run may expand to.
+pub const MAX_EXPANDED: u64 = 64 << 20;
+/// Shortest base64 or hex run worth decoding, in characters.
+const MIN_RUN: usize = 24;
+/// A line of at least so many base64 characters and nothing else joins its neighbours.
+const MIN_PURE: usize = 40;
+
+/// A decoded run.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Where the encoded bytes lie.
+    pub range: Range<usize>,
+    /// What was undone, outermost first.
+    pub layers: Vec<&'static str>,
+    /// The plain bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Calls `found` for everything encoded in `text[range]`, which must begin and end at block borders (see [`widen`]).
+/// `cut` is called when a limit left something out.
+pub fn each(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
+    base64_runs(text, range.clone(), found, cut);
+    escaped_lines(text, range, found);
+}
+
+/// Widens a range to block borders: to whole lines, one more line on either side, and on while lines are pure base64.
+pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
+    let mut start = line_start(text, range.start);
+    if start > 0 {
+        start = line_start(text, start - 1);
+    }
+    // Not inside a group of pure lines, and not right behind one: its last line may be a short one.
+    while start > 0 {
+        let before = line_start(text, start - 1);
+        if !is_pure(&text[start..line_end(text, start)]) && !is_pure(&text[before..start - 1]) {
+            break;
+        }
+        start = before;
+    }
+    let mut end = line_end(text, range.end);
+    if end < text.len() {
+        end = line_end(text, end + 1);
+    }
+    while end < text.len() && is_pure(&text[line_start(text, end)..end]) {
+        end = line_end(text, end + 1);
+    }
+    start..end
+}
+
+/// Where the line of `at` begins.
+pub fn line_start(text: &[u8], at: usize) -> usize {
+    memchr::memrchr(b'\n', &text[..at.min(text.len())]).map_or(0, |i| i + 1)
+}
+
+/// Where the line of `at` ends, before its newline.
+pub fn line_end(text: &[u8], at: usize) -> usize {
+    let at = at.min(text.len());
+    memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |i| at + i)
+}
+
+fn is_base64(b: u8) -> bool {
+    BASE64[usize::from(b)]
+}
+
+/// Characters of both base64 alphabets, without padding.
+static BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < 256 {
+        let b = i as u8;
+        table[i] = b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
+        i += 1;
+    }
+    table
+};
+
+fn trim(line: &[u8]) -> &[u8] {
+    line.trim_ascii()
+}
+
+/// A line of nothing but base64 (and white space around it), long enough to be a wrapped one.
+fn is_pure(line: &[u8]) -> bool {
+    let line = trim(line);
+    line.len() >= MIN_PURE && line.iter().all(|b| is_base64(*b) || *b == b'=')
+}
+
+/// Finds maximal runs of base64 characters of [`MIN_RUN`] or more by looking at every `MIN_RUN`-th byte and back.
+fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
+    let mut at = range.start;
+    while at + MIN_RUN <= range.end {
+        let probe = at + MIN_RUN - 1;
+        if let Some(back) = text[at..=probe].iter().rposition(|b| !is_base64(*b)) {
+            at += back + 1;
+            continue;
+        }
+        let length = text[probe..range.end].iter().position(|b| !is_base64(*b));
+        let mut end = length.map_or(range.end, |n| probe + n);
+        let mut joined = None;
+        if let Some(line) = pure_line(text, at..end, &range) {
+            (joined, end) = join_lines(text, line, range.end);
+        }
+        let run = at..end;
+        at = end + 1;
+        if run.len() > MAX_BLOCK {
+            cut("base64 run");
+            continue;
+        }
+        let characters = joined.as_deref().unwrap_or(&text[run.clone()]);
+        decode_run(characters, &run, found, cut);
+    }
+}
+
+/// The line of a run, if the run is all there is in it.
+fn pure_line(text: &[u8], run: Range<usize>, limits: &Range<usize>) -> Option<Range<usize>> {
+    if run.len() < MIN_PURE - 2 {
+        return None;
+    }
+    let indent = text[limits.start..run.start].iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let start = run.start - indent;
+    if start > limits.start && text[start - 1] != b'\n' {
+        return None;
+    }
+    let tail = text[run.end..limits.end].iter().take_while(|b| matches!(b, b'=' | b' ' | b'\t' | b'\r')).count();
+    let end = run.end + tail;
+    let whole = end == limits.end || text[end] == b'\n';
+    (whole && is_pure(&text[start..end])).then_some(start..end)
+}
+
+/// Joins pure lines from `line` on; gives the characters and where the last line ends.
+fn join_lines(text: &[u8], line: Range<usize>, limit: usize) -> (Option<Vec<u8>>, usize) {
+    let first_end = line.start + text[line.clone()].trim_ascii_end().len();
+    let mut end = first_end;
+    let mut joined: Option<Vec<u8>> = None;
+    let mut next = line.end + 1;
+    while next < limit {
+        let stop = line_end(text, next).min(limit);
+        let more = trim(&text[next..stop]);
+        // The last line may be short.
+        let tail = more.len() >= 4 && more.iter().all(|b| is_base64(*b) || *b == b'=');
+        if !is_pure(&text[next..stop]) && !tail {
+            break;
+        }
+        joined.get_or_insert_with(|| trim(&text[line.clone()]).to_vec()).extend_from_slice(more);
+        end = next + text[next..stop].trim_ascii_end().len();
+        if !is_pure(&text[next..stop]) || more.ends_with(b"=") {
+            break;
+        }
+        next = stop + 1;
+    }
+    (joined, end)
+}
+
+fn decode_run(
+    characters: &[u8],
+    run: &Range<usize>,
+    found: &mut dyn FnMut(Decoded),
+    cut: &mut dyn FnMut(&'static str),
+) {
+    let mut emit = |layer: &'static str, bytes: Vec<u8>| {
+        let mut layers = vec![layer];
+        if let Some(bytes) = unpack(bytes, &mut layers, cut) {
+            found(Decoded { range: run.clone(), layers, bytes });
+        }
+    };
+    let characters = characters.trim_ascii_end();
+    let characters = characters.strip_suffix(b"==").or(characters.strip_suffix(b"=")).unwrap_or(characters);
+    if characters.len() % 2 == 0 && characters.iter().all(u8::is_ascii_hexdigit) {
+        if let Some(bytes) = from_hex(characters) {
+            emit("hex", bytes);
+        }
+        return;
+    }
+    // A path or an identifier is base64 by its characters; a first look at 16 of them tells nearly all apart.
+    let url_safe = characters.iter().any(|b| matches!(b, b'-' | b'_'));
+    if url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
+        return;
+    }
+    let usable = &characters[..characters.len() - usize::from(characters.len() % 4 == 1)];
+    let engine = if url_safe { URL_SAFE } else { STANDARD };
+    let Ok(first) = engine.decode(&usable[..16]) else { return };
+    if !promising(&first) {
+        return;
+    }
+    if let Ok(bytes) = engine.decode(usable) {
+        emit("base64", bytes);
+    }
+}
+
+/// Whether decoded bytes may be text or compressed data.
+fn promising(head: &[u8]) -> bool {
+    let text = |b: &u8| (0x20..0x7f).contains(b) || matches!(b, b'\n' | b'\r' | b'\t');
+    head.starts_with(&[0x1f, 0x8b, 8])
+        || zlib_header(head)
+        || head.iter().all(text)
+        || std::str::from_utf8(head).or_else(|e| if e.error_len().is_none() { Ok("") } else { Err(e) }).is_ok()
+            && !head.iter().any(|b| *b < 0x20 && !text(b))
+        // UTF-16 of ASCII, as PowerShell's -EncodedCommand has it.
+        || head.chunks_exact(2).all(|p| text(&p[0]) && p[1] == 0)
+}
+
+fn zlib_header(head: &[u8]) -> bool {
+    matches!(head, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..])
+}
+
+/// Undoes compression and UTF-16 below an encoding; `None` if what is left is no text.
+fn unpack(bytes: Vec<u8>, layers: &mut Vec<&'static str>, cut: &mut dyn FnMut(&'static str)) -> Option<Vec<u8>> {
+    let expanded = if bytes.starts_with(&[0x1f, 0x8b, 8]) {
+        layers.push("gzip");
+        expand(flate2::read::MultiGzDecoder::new(bytes.as_slice()), cut)
+    } else if zlib_header(&bytes) {
+        layers.push("zlib");
+        expand(flate2::read::ZlibDecoder::new(bytes.as_slice()), cut)
+    } else {
+        if bytes.len() >= 16 && bytes[..16].chunks_exact(2).all(|p| p[0] != 0 && p[1] == 0) {
+            layers.push("utf-16le");
+            return Some(super::text::from_utf16(&bytes, false));
+        }
+        return promising(&bytes[..bytes.len().min(12)]).then_some(bytes);
+    };
+    (!expanded.is_empty()).then_some(expanded)
+}
+
+/// Reads what can be read, up to the limit; a damaged end loses only itself.
+fn expand(mut reader: impl Read, cut: &mut dyn FnMut(&'static str)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    while let Ok(n @ 1..) = reader.read(&mut buffer) {
+        out.extend_from_slice(&buffer[..n]);
+        if out.len() as u64 > MAX_EXPANDED {
+            cut("compressed data inside base64");
+            break;
+        }
+    }
+    out
+}
+
+fn from_hex(characters: &[u8]) -> Option<Vec<u8>> {
+    let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+    let head: Option<Vec<u8>> =
+        characters[..24].chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect();
+    if !promising(&head?) {
+        return None;
+    }
+    characters.chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect()
+}
+
+/// Lines with escapes that hide something: `%41`, `\u0041`, `\x41`, `\/`, and `\n`, `\t`, `\r` right before a word.
+fn escaped_lines(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded)) {
+    let mut at = range.start;
+    while let Some(hit) = memchr::memchr2(b'\\', b'%', &text[at..range.end]) {
+        let here = at + hit;
+        if !hides(&text[here..range.end]) {
+            // Skip the escaped character too: `\\n` is a backslash and an n.
+            at = (here + if text[here] == b'\\' { 2 } else { 1 }).min(range.end);
+            continue;
+        }
+        let line = line_start(text, here).max(range.start)..line_end(text, here).min(range.end);
+        let percent = text[here] == b'%';
+        let content = &text[line.clone()];
+        if content.len() <= MAX_BLOCK {
+            let (layer, bytes) = if percent { ("percent", unpercent(content)) } else { ("escape", unescape(content)) };
+            found(Decoded { range: line.clone(), layers: vec![layer], bytes });
+            // The other kind of escape in the same line.
+            let other = if percent { b'\\' } else { b'%' };
+            let more = memchr::memchr_iter(other, content).any(|i| hides(&content[i..]));
+            if more {
+                let (layer, bytes) =
+                    if percent { ("escape", unescape(content)) } else { ("percent", unpercent(content)) };
+                found(Decoded { range: line.clone(), layers: vec![layer], bytes });
+            }
+        }
+        at = line.end.max(here + 1);
+    }
+}
+
+/// Whether the escape at the start of `text` can hide part of a token.
+fn hides(text: &[u8]) -> bool {
+    let hex = |range: Range<usize>| text.get(range).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
+    let word = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    match (text[0], text.get(1)) {
+        (b'%', _) => hex(1..3) && text.get(1).is_some_and(|b| (b'2'..=b'7').contains(b)),
+        (b'\\', Some(b'u')) => text.get(2..4) == Some(b"00") && hex(4..6),
+        (b'\\', Some(b'x')) => hex(2..4),
+        (b'\\', Some(b'/')) => word(2),
+        (b'\\', Some(b'n' | b't' | b'r')) => word(2),
+        _ => false,
+    }
+}
+
+/// `%41` to `A`; everything else stays.
+fn unpercent(line: &[u8]) -> Vec<u8> {
+    let nibble = |c: Option<&u8>| c.and_then(|c| (*c as char).to_digit(16)).map(|d| d as u8);
+    let mut out = Vec::with_capacity(line.len());
+    let mut i = 0;
+    while i < line.len() {
+        match (line[i], nibble(line.get(i + 1)), nibble(line.get(i + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high << 4 | low);
+                i += 3;
+            }
+            (b, _, _) => {
+                out.push(b);
+                i += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Backslash escapes of JSON, JavaScript, C and shells to what they mean; unknown ones stay.
+fn unescape(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut i = 0;
+    while i < line.len() {
+        let rest = &line[i..];
+        let hex = |range: Range<usize>| {
+            let digits = std::str::from_utf8(rest.get(range)?).ok()?;
+            u32::from_str_radix(digits, 16).ok()
+        };
+        let (taken, plain) = match (rest[0], rest.get(1)) {
+            (b'\\', Some(b'n')) => (2, Some(u32::from(b'\n'))),
+            (b'\\', Some(b'r')) => (2, Some(u32::from(b'\r'))),
+            (b'\\', Some(b't')) => (2, Some(u32::from(b'\t'))),
+            (b'\\', Some(c @ (b'/' | b'"' | b'\'' | b'\\'))) => (2, Some(u32::from(*c))),
+            (b'\\', Some(b'x')) => (4, hex(2..4)),
+            (b'\\', Some(b'u')) => (6, hex(2..6)),
+            _ => (1, None),
+        };
+        match plain.and_then(char::from_u32) {
+            Some(c) => {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                i += taken;
+            }
+            None => {
+                out.push(rest[0]);
+                i += 1;
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,156 @@
+//! Issuers as data: rule files, embedded and the user's own, made ready for detection.
+//!
+//! Contract: rule files are the only list of issuers in the project. Errors name file, line and column.
+
+pub mod catalog;
+pub mod check;
+pub mod checksum;
+pub mod make;
+pub mod schema;
+pub mod select;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use catalog::{Catalog, SharedCatalog, TokenRule};
+use schema::RuleFile;
+pub use select::Selection;
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+}
+
+/// A rule file's name and text, to point into.
+#[derive(Clone, Debug)]
+pub struct FileText {
+    /// Name as messages show it.
+    pub name: String,
+    /// The whole text.
+    pub text: Arc<str>,
+}
+
+/// What is wrong with a rule file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// File name.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+impl FileText {
+    /// A fault at a byte range of this file.
+    pub fn fault(&self, span: Range<usize>, message: impl Into<String>) -> Fault {
+        let before = &self.text[..self.text.floor_char_boundary(span.start.min(self.text.len()))];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Fault {
+            file: self.name.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
+
+/// Parses one rule file.
+///
+/// # Errors
+/// The first thing TOML or the schema does not allow, or an id that is no slug.
+pub fn parse(name: &str, text: &str) -> Result<(FileText, RuleFile), Fault> {
+    let place = FileText { name: name.to_owned(), text: text.into() };
+    let file: RuleFile =
+        toml::from_str(text).map_err(|e| place.fault(e.span().unwrap_or(0..0), e.message().to_owned()))?;
+    for id in std::iter::once(&file.issuer.id).chain(file.tokens.iter().map(|t| &t.get_ref().id)) {
+        let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if id.get_ref().is_empty() || !id.get_ref().chars().all(slug) {
+            return Err(place.fault(id.span(), format!("`{}` is no slug: use a-z, 0-9 and dashes", id.get_ref())));
+        }
+    }
+    Ok((place, file))
+}
+
+/// The embedded rule files, parsed.
+///
+/// # Panics
+/// Never in a tested build: a test parses every embedded file.
+pub fn embedded() -> Vec<(FileText, RuleFile)> {
+    let parsed = embedded::FILES.iter().map(|(name, text)| parse(&format!("rules/{name}"), text));
+    parsed.map(|result| result.unwrap_or_else(|fault| panic!("embedded rule file: {fault}"))).collect()
+}
+
+/// Reads rule files from a file or a folder (its `*.toml`, sorted by name).
+///
+/// # Errors
+/// What could not be read, or every fault found.
+pub fn read(path: &Path) -> Result<Vec<(FileText, RuleFile)>, Vec<Fault>> {
+    let unreadable = |path: &Path, e: std::io::Error| {
+        vec![Fault { file: path.display().to_string(), line: 1, column: 1, message: format!("cannot be read: {e}") }]
+    };
+    let mut paths = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|e| unreadable(path, e))?;
+        paths = entries
+            .filter_map(|e| Some(e.ok()?.path()))
+            .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        paths.sort();
+    }
+    let mut files = Vec::new();
+    let mut faults = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
+        match parse(&path.display().to_string(), &text) {
+            Ok(file) => files.push(file),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// The catalog of embedded rules and the user's own files, cut down to a selection.
+///
+/// # Errors
+/// Every fault of the user's files.
+pub fn load(own: &[impl AsRef<Path>], selection: &Selection) -> Result<SharedCatalog, Vec<Fault>> {
+    let mut files = embedded();
+    for path in own {
+        files.extend(read(path.as_ref())?);
+    }
+    selection.check(&files).map_err(|fault| vec![fault])?;
+    Catalog::build(&files, selection).map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_embedded_file_parses_and_every_pattern_compiles() {
+        let catalog = load(&[] as &[&Path], &Selection::default()).unwrap();
+        for token in &catalog.tokens {
+            token.compiles().unwrap_or_else(|e| panic!("{}: {e}", token.rule));
+        }
+    }
+
+    #[test]
+    fn faults_name_line_and_column() {
+        let fault = parse("x.toml", "[issuer]\nid = \"x\"\nname = \"X\"\nnmae = 1\n").unwrap_err();
+        assert_eq!((fault.line, fault.column), (4, 1), "{fault}");
+        assert!(fault.message.contains("nmae"), "{fault}");
+        let fault = parse("x.toml", "[issuer]\nid = \"X Y\"\nname = \"X\"\n").unwrap_err();
+        assert_eq!((fault.line, fault.column), (2, 6), "{fault}");
+    }
+}

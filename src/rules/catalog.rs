@@ -1,0 +1,354 @@
+//! Rules ready for use: validated, with windows and lazily compiled patterns.
+//!
+//! Contract: a [`Catalog`] is built once from rule files, is immutable, and never fails afterwards. Patterns compile on
+//! first use, so a start costs no more than the rules a scan really meets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use regex_automata::meta;
+use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
+
+use super::checksum::Recipe;
+use super::schema::{Alone, BoundTo, Mismatch, RuleFile, Structure, Token};
+use super::{Fault, FileText, select::Selection};
+use crate::model::{Confidence, TokenIndex};
+
+/// How far an unbounded pattern may reach if the rule does not say, in bytes.
+const DEFAULT_WINDOW: usize = 1024;
+/// How far after a near-word a token may end if the rule does not say, in bytes.
+const DEFAULT_WITHIN: usize = 80;
+/// The widest window a rule may ask for, in bytes.
+pub const MAX_WINDOW: usize = 32 << 10;
+
+/// All token types of all rule files in use.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Issuers by id.
+    pub issuers: BTreeMap<String, IssuerInfo>,
+    /// Token types; [`TokenIndex`] points in here.
+    pub tokens: Vec<TokenRule>,
+}
+
+/// What reports say of an issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerInfo {
+    /// Slug.
+    pub id: String,
+    /// The issuer's own spelling.
+    pub name: String,
+    /// Its page on these tokens.
+    pub docs: Option<String>,
+}
+
+/// One token type, ready to match.
+#[derive(Debug)]
+pub struct TokenRule {
+    /// `issuer.token`.
+    pub rule: String,
+    /// Issuer slug.
+    pub issuer: String,
+    /// Token slug.
+    pub id: String,
+    /// Human name.
+    pub name: String,
+    /// Whose authority it carries.
+    pub bound_to: BoundTo,
+    /// Literals inside the token, with case.
+    pub anchors: Vec<Vec<u8>>,
+    /// Words beside the token, without case.
+    pub near: Vec<Vec<u8>>,
+    /// How far before the anchor or word a match may begin.
+    pub before: usize,
+    /// How far after the start of the anchor, or the end of the word, a match may reach.
+    pub reach: usize,
+    /// The pattern as written.
+    pub pattern: String,
+    regex: OnceLock<meta::Regex>,
+    /// Names of the pattern's groups, by index.
+    pub groups: Vec<Option<String>>,
+    /// Index of the group that is the secret; 0 for the whole match.
+    pub secret_group: usize,
+    /// Index of the group that entropy and structure look at.
+    pub body_group: usize,
+    /// Index of the group that marks an encrypted key.
+    pub encrypted_group: Option<usize>,
+    /// Groups that are parts: name and index.
+    pub part_groups: Vec<(String, usize)>,
+    /// Its checksum.
+    pub checksum: Option<ChecksumRule>,
+    /// What the value must be.
+    pub structure: Option<Structure>,
+    /// Least entropy; `None` for the default by length.
+    pub entropy: Option<f32>,
+    /// Confidence without a checksum.
+    pub confidence: Confidence,
+    /// An id, not a secret.
+    pub part: bool,
+    /// What a part is worth alone.
+    pub alone: Alone,
+    /// The part that belongs to it.
+    pub pair: Option<PairRule>,
+    /// Whether values that read like words are dropped.
+    pub words: bool,
+    /// Secrets of these shapes are no credentials.
+    pub allow: Vec<regex::bytes::Regex>,
+    /// Whether binary files are searched.
+    pub binary: bool,
+}
+
+/// A checksum with its groups resolved.
+#[derive(Debug)]
+pub struct ChecksumRule {
+    /// What is computed.
+    pub recipe: Recipe,
+    /// Group that is summed.
+    pub of: usize,
+    /// Group that holds the result (0 if the recipe needs none).
+    pub equals: usize,
+    /// Bytes put before.
+    pub prefix: Vec<u8>,
+    /// What a wrong one means.
+    pub mismatch: Mismatch,
+}
+
+/// A pairing with its tokens resolved.
+#[derive(Debug)]
+pub struct PairRule {
+    /// Token types of the same issuer.
+    pub with: Vec<TokenIndex>,
+    /// Bytes that may lie between.
+    pub within: usize,
+    /// No finding without it.
+    pub required: bool,
+}
+
+impl Catalog {
+    /// Builds a catalog from parsed files; a later file replaces an earlier one of the same issuer.
+    ///
+    /// # Errors
+    /// Every fault of every file, with its place.
+    pub fn build(files: &[(FileText, RuleFile)], selection: &Selection) -> Result<Self, Vec<Fault>> {
+        let mut catalog = Self::default();
+        let mut faults = Vec::new();
+        let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, (_, file)) in files.iter().enumerate() {
+            last.insert(file.issuer.id.get_ref(), i);
+        }
+        for (i, (text, file)) in files.iter().enumerate() {
+            if last[file.issuer.id.get_ref().as_str()] == i {
+                catalog.add(text, file, selection, &mut faults);
+            }
+        }
+        if faults.is_empty() { Ok(catalog) } else { Err(faults) }
+    }
+
+    /// The rule at an index.
+    pub fn token(&self, index: TokenIndex) -> &TokenRule {
+        &self.tokens[index.0 as usize]
+    }
+
+    /// The rule with a full name (`issuer.token`).
+    pub fn find(&self, rule: &str) -> Option<(TokenIndex, &TokenRule)> {
+        let i = self.tokens.iter().position(|t| t.rule == rule)?;
+        Some((TokenIndex(i as u32), &self.tokens[i]))
+    }
+
+    fn add(&mut self, text: &FileText, file: &RuleFile, selection: &Selection, faults: &mut Vec<Fault>) {
+        let issuer = file.issuer.id.get_ref();
+        let base = self.tokens.len();
+        let mut kept: Vec<&Token> = Vec::new();
+        for spanned in &file.tokens {
+            let token = spanned.get_ref();
+            if !selection.wants(issuer, token) && !selection.needed_as_part(issuer, token, file) {
+                continue;
+            }
+            if kept.iter().any(|t| t.id.get_ref() == token.id.get_ref()) {
+                faults.push(
+                    text.fault(token.id.span(), format!("token `{}` stands twice in this file", token.id.get_ref())),
+                );
+                continue;
+            }
+            match compile(issuer, token) {
+                Ok(rule) => {
+                    self.tokens.push(rule);
+                    kept.push(token);
+                }
+                Err((span, message)) => faults.push(text.fault(span.unwrap_or(spanned.span()), message)),
+            }
+        }
+        for (i, token) in kept.iter().enumerate() {
+            let Some(pair) = &token.pair else { continue };
+            let mut with = Vec::new();
+            for id in &pair.get_ref().with {
+                match kept.iter().position(|t| t.id.get_ref() == id && t.part) {
+                    Some(at) => with.push(TokenIndex((base + at) as u32)),
+                    None => faults
+                        .push(text.fault(pair.span(), format!("`{id}` is no token of this file with `part = true`"))),
+                }
+            }
+            self.tokens[base + i].pair =
+                Some(PairRule { with, within: pair.get_ref().within, required: pair.get_ref().required });
+        }
+        let info = IssuerInfo { id: issuer.clone(), name: file.issuer.name.clone(), docs: file.issuer.docs.clone() };
+        self.issuers.insert(issuer.clone(), info);
+    }
+}
+
+type TokenFault = (Option<std::ops::Range<usize>>, String);
+
+fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
+    let span = Some(token.regex.span());
+    let hir = parse(token.regex.get_ref()).map_err(|message| (span.clone(), message))?;
+    let anchored = !token.anchors.is_empty();
+    if anchored != token.near.is_empty() {
+        return Err((Some(token.id.span()), "give either `anchors` or `near`, and not both".into()));
+    }
+    let groups = group_names(&hir);
+    let group = |name: &str| groups.iter().position(|g| g.as_deref() == Some(name));
+    let secret_group = group("secret").unwrap_or(0);
+    let checksum = match &token.checksum {
+        None => None,
+        Some(checksum) => {
+            Some(compile_checksum(checksum.get_ref(), group).map_err(|message| (Some(checksum.span()), message))?)
+        }
+    };
+    let used: Vec<usize> = checksum.iter().flat_map(|c| [c.of, c.equals]).collect();
+    let own = ["secret", "body", "check", "encrypted"];
+    let part_groups = groups
+        .iter()
+        .enumerate()
+        .filter_map(|(i, name)| Some((name.clone()?, i)))
+        .filter(|(name, i)| !own.contains(&name.as_str()) && !used.contains(i))
+        .collect();
+    let longest = hir.properties().maximum_len();
+    let reach = if anchored {
+        token.window.unwrap_or_else(|| longest.unwrap_or(DEFAULT_WINDOW))
+    } else {
+        token.within.unwrap_or(DEFAULT_WITHIN)
+    };
+    if reach > MAX_WINDOW || token.before > MAX_WINDOW {
+        let hint = "bound its repetitions, or give `window`";
+        return Err((span, format!("this pattern may reach {reach} bytes, more than {MAX_WINDOW}; {hint}")));
+    }
+    let mut allow = Vec::new();
+    for pattern in &token.allow {
+        let built = regex::bytes::RegexBuilder::new(pattern.get_ref()).unicode(false).build();
+        allow.push(built.map_err(|e| (Some(pattern.span()), e.to_string()))?);
+    }
+    let confidence = token.confidence.unwrap_or(if anchored { Confidence::High } else { Confidence::Medium });
+    Ok(TokenRule {
+        rule: format!("{issuer}.{}", token.id.get_ref()),
+        issuer: issuer.to_owned(),
+        id: token.id.get_ref().clone(),
+        name: token.name.clone(),
+        bound_to: token.bound_to,
+        anchors: literals(&token.anchors, 3)?,
+        near: literals(&token.near, 3)?.into_iter().map(|w| w.to_ascii_lowercase()).collect(),
+        before: token.before,
+        reach,
+        pattern: token.regex.get_ref().clone(),
+        regex: OnceLock::new(),
+        secret_group,
+        body_group: group("body").unwrap_or(secret_group),
+        encrypted_group: group("encrypted"),
+        part_groups,
+        groups,
+        checksum,
+        structure: token.structure,
+        entropy: token.entropy,
+        confidence: if token.public { Confidence::Low } else { confidence },
+        part: token.part,
+        alone: token.alone.unwrap_or(Alone::Drop),
+        pair: None,
+        words: token.words.unwrap_or(!anchored),
+        allow,
+        binary: token.binary.unwrap_or(anchored),
+    })
+}
+
+fn literals(list: &[toml::Spanned<String>], least: usize) -> Result<Vec<Vec<u8>>, TokenFault> {
+    list.iter()
+        .map(|l| {
+            if l.get_ref().len() < least {
+                return Err((Some(l.span()), format!("`{}` is shorter than {least} bytes: too common", l.get_ref())));
+            }
+            Ok(l.get_ref().as_bytes().to_vec())
+        })
+        .collect()
+}
+
+fn compile_checksum(
+    checksum: &super::schema::Checksum,
+    group: impl Fn(&str) -> Option<usize>,
+) -> Result<ChecksumRule, String> {
+    let recipe = Recipe::parse(&checksum.steps)?;
+    let find = |name: &str| group(name).ok_or_else(|| format!("the regex has no group `{name}`"));
+    let equals = if recipe == Recipe::Bech32 { 0 } else { find(&checksum.equals)? };
+    Ok(ChecksumRule {
+        recipe,
+        of: find(&checksum.of)?,
+        equals,
+        prefix: checksum.prefix.as_bytes().to_vec(),
+        mismatch: checksum.mismatch,
+    })
+}
+
+/// Parses a pattern the way all rules are read: bytes, ASCII classes.
+pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
+    regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(|e| e.to_string())
+}
+
+fn group_names(hir: &Hir) -> Vec<Option<String>> {
+    fn walk(hir: &Hir, names: &mut Vec<Option<String>>) {
+        use regex_syntax::hir::HirKind;
+        match hir.kind() {
+            HirKind::Capture(c) => {
+                let at = c.index as usize;
+                if names.len() <= at {
+                    names.resize(at + 1, None);
+                }
+                names[at] = c.name.as_deref().map(str::to_owned);
+                walk(&c.sub, names);
+            }
+            HirKind::Repetition(r) => walk(&r.sub, names),
+            HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().for_each(|s| walk(s, names)),
+            _ => {}
+        }
+    }
+    let mut names = vec![None];
+    walk(hir, &mut names);
+    names
+}
+
+impl TokenRule {
+    /// The compiled pattern; compiled on first use.
+    pub fn regex(&self) -> &meta::Regex {
+        self.regex.get_or_init(|| {
+            let config =
+                meta::Config::new().utf8_empty(false).hybrid_cache_capacity(1 << 20).nfa_size_limit(Some(20 << 20));
+            meta::Builder::new()
+                .syntax(syntax::Config::new().unicode(false).utf8(false))
+                .configure(config)
+                .build(&self.pattern)
+                // The pattern parsed when the catalog was built; only its size can fail now. Matching nothing would
+                // hide secrets, so this is checked for every embedded rule by a test and for others by `rules check`.
+                .unwrap_or_else(|_| meta::Regex::new(r"[^\s\S]").expect("the empty class is a valid pattern"))
+        })
+    }
+
+    /// Whether the pattern compiles within the size limits.
+    ///
+    /// # Errors
+    /// What the regex engine says.
+    pub fn compiles(&self) -> Result<(), String> {
+        let config = meta::Config::new().nfa_size_limit(Some(20 << 20));
+        let mut builder = meta::Builder::new();
+        builder.syntax(syntax::Config::new().unicode(false).utf8(false)).configure(config);
+        builder.build(&self.pattern).map(drop).map_err(|e| e.to_string())
+    }
+}
+
+/// A catalog shared between threads.
+pub type SharedCatalog = Arc<Catalog>;
