@@ -188,3 +188,154 @@ fn gaps(copies: &[Copied], len: usize, base_len: usize) -> Vec<Range<usize>> {
     }
     gaps
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::detect::structure::{STANDARD, URL_SAFE};
+    use crate::model::Confidence;
+    use crate::rules::check::decent;
+    use crate::rules::{Catalog, Selection};
+    use base64::Engine;
+    use proptest::prelude::*;
+    use std::sync::{Arc, OnceLock};
+
+    const RULES: &str = r#"
+[issuer]
+id = "t"
+name = "T"
+[[token]]
+id = "anchored"
+name = "a"
+bound_to = "none"
+anchors = ["tok_"]
+regex = '\b(?<secret>tok_[0-9A-Za-z]{20})\b'
+[[token]]
+id = "inside"
+name = "i"
+bound_to = "none"
+anchors = ["MARK"]
+before = 12
+regex = '\b(?<secret>[0-9a-z]{10,12}MARK[0-9a-z]{10})\b'
+[[token]]
+id = "word"
+name = "w"
+bound_to = "none"
+near = ["acme_key"]
+regex = '''['"\s=:](?<secret>[0-9a-f]{32})\b'''
+[[token]]
+id = "id"
+name = "id"
+bound_to = "none"
+anchors = ["ACID"]
+regex = '\bACID[0-9]{8}\b'
+part = true
+alone = "low"
+[[token]]
+id = "block"
+name = "b"
+bound_to = "none"
+anchors = ["<<KEY"]
+regex = '<<KEY(?<secret>[\sA-Za-z0-9]{40,400})KEY>>'
+"#;
+
+    fn scanner() -> &'static Scanner {
+        static SCANNER: OnceLock<Scanner> = OnceLock::new();
+        SCANNER.get_or_init(|| {
+            let parsed = crate::rules::parse("t.toml", RULES).unwrap();
+            Scanner::new(Arc::new(Catalog::build(&[parsed], &Selection::default()).unwrap()), Confidence::Low)
+        })
+    }
+
+    /// Pieces of text: tokens, encoded tokens, lines, and what may join or split them.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let made = |rule: &'static str, seed: u64| {
+            let (_, rule) = scanner().catalog().find(rule).unwrap();
+            decent(rule, seed, false)
+        };
+        prop_oneof![
+            (0..4u64).prop_map(move |s| made("t.anchored", s)),
+            (0..4u64).prop_map(move |s| made("t.inside", s)),
+            (0..4u64).prop_map(move |s| [b"acme_key = ".as_slice(), &made("t.word", s)].concat()),
+            (0..4u64).prop_map(move |s| made("t.id", s)),
+            (0..4u64).prop_map(move |s| made("t.block", s)),
+            (0..4u64).prop_map(move |s| STANDARD.encode([b"key: ".as_slice(), &made("t.anchored", s)].concat()).into_bytes()),
+            (0..4u64).prop_map(move |s| {
+                let long = [b"some text before the key ".repeat(4).as_slice(), &made("t.anchored", s), b" and text behind it"].concat();
+                let encoded = URL_SAFE.encode(long);
+                encoded.as_bytes().chunks(76).collect::<Vec<_>>().join(&b'\n')
+            }),
+            (0..4u64).prop_map(move |s| [b"\\n".as_slice(), &made("t.anchored", s)].concat()),
+            (0..4u64).prop_map(move |s| crate::secret::hex(&made("t.anchored", s)).into_bytes()),
+            (0..4u64).prop_map(move |s| made("t.anchored", s).iter().flat_map(|b| format!("%{b:02x}").into_bytes()).collect()),
+            Just(b"\n".to_vec()),
+            Just(b"acme_key".to_vec()),
+            Just(b"tok_".to_vec()),
+            Just(b" ".to_vec()),
+            Just(b"\0".to_vec()),
+            "[a-z0-9]{1,9}".prop_map(String::into_bytes),
+            "[A-Za-z0-9+/]{30,90}".prop_map(String::into_bytes),
+            "([a-z ]{20}\n){1,9}".prop_map(String::into_bytes),
+        ]
+    }
+
+    /// A step that makes a text from a base.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Copy(f64, f64),
+        Insert(Vec<u8>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0.0..1.0f64, 0.0..1.0f64).prop_map(|(a, b)| Step::Copy(a, b)),
+            1 => (0.0..1.0f64).prop_map(|a| Step::Copy(0.0, a)),
+            1 => (0.0..1.0f64).prop_map(|a| Step::Copy(a, 1.0)),
+            2 => piece().prop_map(Step::Insert),
+        ]
+    }
+
+    fn apply(base: &[u8], steps: &[Step]) -> (Vec<u8>, Vec<Segment>) {
+        let (mut text, mut segments) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Copy(a, b) => {
+                    let at = |f: f64| (f * base.len() as f64).round() as usize;
+                    let (from, to) = (at(a.min(*b)), at(a.max(*b)));
+                    if from < to {
+                        segments.push(Segment::Copy { start: text.len(), base: from, len: to - from });
+                        text.extend_from_slice(&base[from..to]);
+                    }
+                }
+                Step::Insert(bytes) => {
+                    segments.push(Segment::Insert { start: text.len(), len: bytes.len() });
+                    text.extend_from_slice(bytes);
+                }
+            }
+        }
+        (text, segments)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+        #[test]
+        fn delta_gives_what_the_whole_gives(
+            base in prop::collection::vec(piece(), 0..24),
+            first in prop::collection::vec(step(), 0..8),
+            second in prop::collection::vec(step(), 0..8),
+        ) {
+            let (scanner, mut scratch, mut cuts) = (scanner(), Scratch::default(), Cuts::default());
+            let mut text = base.concat();
+            let mut state = scanner.root(&text, &mut scratch, &mut cuts);
+            for steps in [first, second] {
+                let (next, segments) = apply(&text, &steps);
+                let delta = scanner.delta(&next, &state, &segments, &mut scratch, &mut cuts);
+                let whole = scanner.root(&next, &mut scratch, &mut cuts);
+                prop_assert_eq!(&delta, &whole);
+                prop_assert_eq!(scanner.finish(&next, &delta), scanner.finish(&next, &whole));
+                (text, state) = (next, delta);
+            }
+        }
+    }
+}
