@@ -260,15 +260,22 @@ regex = '<<KEY(?<secret>[\sA-Za-z0-9]{40,400})KEY>>'
             (0..4u64).prop_map(move |s| [b"acme_key = ".as_slice(), &made("t.word", s)].concat()),
             (0..4u64).prop_map(move |s| made("t.id", s)),
             (0..4u64).prop_map(move |s| made("t.block", s)),
-            (0..4u64).prop_map(move |s| STANDARD.encode([b"key: ".as_slice(), &made("t.anchored", s)].concat()).into_bytes()),
+            (0..4u64).prop_map(move |s| STANDARD
+                .encode([b"key: ".as_slice(), &made("t.anchored", s)].concat())
+                .into_bytes()),
             (0..4u64).prop_map(move |s| {
-                let long = [b"some text before the key ".repeat(4).as_slice(), &made("t.anchored", s), b" and text behind it"].concat();
+                let long =
+                    [b"some text before the key ".repeat(4).as_slice(), &made("t.anchored", s), b" and text behind it"]
+                        .concat();
                 let encoded = URL_SAFE.encode(long);
                 encoded.as_bytes().chunks(76).collect::<Vec<_>>().join(&b'\n')
             }),
             (0..4u64).prop_map(move |s| [b"\\n".as_slice(), &made("t.anchored", s)].concat()),
             (0..4u64).prop_map(move |s| crate::secret::hex(&made("t.anchored", s)).into_bytes()),
-            (0..4u64).prop_map(move |s| made("t.anchored", s).iter().flat_map(|b| format!("%{b:02x}").into_bytes()).collect()),
+            (0..4u64).prop_map(move |s| made("t.anchored", s)
+                .iter()
+                .flat_map(|b| format!("%{b:02x}").into_bytes())
+                .collect()),
             Just(b"\n".to_vec()),
             Just(b"acme_key".to_vec()),
             Just(b"tok_".to_vec()),
