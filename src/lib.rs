@@ -8,6 +8,7 @@ pub mod detect;
 pub mod exit;
 pub mod model;
 pub mod notes;
+pub mod report;
 pub mod rules;
 pub mod secret;
 pub mod source;

@@ -50,7 +50,7 @@ pub fn printable(raw: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\n' | '\r' | '\t' | '\\' if c != '\\' => out.extend(c.escape_default()),
-                c if c.is_control() || is_format(c) => out.extend(c.escape_unicode()),
+                c if !is_harmless(c) => out.extend(c.escape_unicode()),
                 c => out.push(c),
             }
         }
@@ -61,9 +61,12 @@ pub fn printable(raw: &[u8]) -> String {
     out
 }
 
-/// Characters that move text around or hide it without being control characters.
-fn is_format(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+/// Whether a character may reach a terminal: no control character, and none that moves text around or hides it.
+pub fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

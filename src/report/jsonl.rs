@@ -1,0 +1,154 @@
+//! One flat JSON object a line for each place of each finding, and a last one that sums up:
+//! `schemas/location.v1.schema.json`.
+//!
+//! Contract: a line stands for itself, so that `grep`, `jq` and `head` do something useful with it; the last line has
+//! `"type":"summary"`, and a file without it was cut off.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::view::{self, Bytes, Commit, SecretView, TOOL, ValidityView, note_counts};
+use super::{Shown, safe_json, style};
+use crate::model::{Confidence, Finding, Location, ObjectId, PlaceKind, Totals};
+use crate::secret::Fingerprint;
+
+/// What names the schema in the summary line.
+const SCHEMA: &str = "unsprawl/location";
+const VERSION: u32 = 1;
+
+/// Writes all lines.
+pub(super) fn write(shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for finding in &shown.findings {
+        for location in &finding.locations {
+            safe_json::compact(out, &Line::new(shown, finding, location))?;
+            out.write_all(b"\n")?;
+        }
+    }
+    safe_json::compact(out, &Summary::new(shown))?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_base64: Option<String>,
+    line: u64,
+    column: u64,
+    end_line: u64,
+    end_column: u64,
+    offset: u64,
+    rule: &'a str,
+    name: &'a str,
+    confidence: Confidence,
+    validity: &'static str,
+    validity_reason: Option<String>,
+    fingerprint: Fingerprint,
+    redacted: String,
+    #[serde(flatten)]
+    secret: SecretView,
+    encrypted: bool,
+    target: String,
+    kind: PlaceKind,
+    /// Nested members joined by `!`; `None` outside of archives.
+    member: Option<String>,
+    /// Encodings joined by `+`, outermost first; `None` for plain text.
+    encoding: Option<String>,
+    #[serde(flatten)]
+    git: Option<Git>,
+}
+
+impl<'a> Line<'a> {
+    fn new(shown: &Shown<'_>, finding: &'a Finding, location: &Location) -> Self {
+        let Bytes { text: path, base64: path_base64 } = Bytes::new(&shown.mask.path(&location.path));
+        let validity = ValidityView::new(shown, &finding.validity);
+        let span = location.span;
+        Self {
+            r#type: "location",
+            path,
+            path_base64,
+            line: span.line,
+            column: span.column,
+            end_line: span.end_line,
+            end_column: span.end_column,
+            offset: span.start,
+            rule: &finding.rule,
+            name: &finding.name,
+            confidence: finding.confidence,
+            validity: validity.state,
+            validity_reason: validity.reason,
+            fingerprint: finding.fingerprint,
+            redacted: finding.secret.redacted(),
+            secret: SecretView::new(shown, finding),
+            encrypted: finding.encrypted,
+            target: shown.target(location),
+            kind: location.kind,
+            member: (!location.member.is_empty()).then(|| shown.members(location).join("!")),
+            encoding: (!location.encoding.is_empty()).then(|| location.encoding.join("+")),
+            git: view::Git::of(shown, location).map(Git::new),
+        }
+    }
+}
+
+/// The fields of a place in git, flat. Those of the commit are `None` where no commit has it.
+#[derive(Serialize)]
+struct Git {
+    object: ObjectId,
+    commit: Option<ObjectId>,
+    author: Option<String>,
+    email: Option<String>,
+    date: Option<String>,
+    commit_date: Option<String>,
+    subject: Option<String>,
+    versions: u32,
+    reachable: bool,
+    present: bool,
+}
+
+impl Git {
+    fn new(git: view::Git) -> Self {
+        let (versions, reachable, present) = (git.versions, git.reachable, git.present);
+        let (commit, author, email, date, commit_date, subject) = match git.commit {
+            None => (None, None, None, None, None, None),
+            Some(Commit { id, author, committer, subject }) => {
+                (Some(id), Some(author.name), Some(author.email), author.date, committer.date, Some(subject))
+            }
+        };
+        Self { object: git.object, commit, author, email, date, commit_date, subject, versions, reachable, present }
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    r#type: &'static str,
+    schema: &'static str,
+    version: u32,
+    tool: String,
+    started: Option<String>,
+    complete: bool,
+    findings: usize,
+    locations: usize,
+    totals: &'a Totals,
+    note_counts: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(shown: &Shown<'a>) -> Self {
+        let report = shown.report;
+        Self {
+            r#type: "summary",
+            schema: SCHEMA,
+            version: VERSION,
+            tool: format!("{} {}", TOOL.name, TOOL.version),
+            started: style::rfc3339(report.started, 0),
+            complete: report.complete(),
+            findings: report.findings.len(),
+            locations: report.findings.iter().map(|f| f.locations.len()).sum(),
+            totals: &report.totals,
+            note_counts: note_counts(report),
+        }
+    }
+}
