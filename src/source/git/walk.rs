@@ -4,7 +4,11 @@
 //! a duplicate in another pack is still shown when it is the base of something). Children come after their base, on any
 //! thread. Memory is bounded by the budget, never by chain depth or declared sizes.
 
-use crate::model::ObjectId;
+use super::forest::Forest;
+use super::plan::Plan;
+use super::store::ObjectStore;
+use super::walker::Walker;
+use crate::model::{NoteKind, ObjectId};
 
 /// Kind of a git object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,4 +70,72 @@ pub trait Visitor: Sync {
     /// A part of a blob too large to be held whole: overlapping parts, in order, from one thread.
     /// `offset` is the position of `part[0]`.
     fn part(&self, id: ObjectId, part: &[u8], offset: u64, last: bool);
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// Every kind.
+    pub const ALL: Self = Self(0x0f);
+
+    /// The kinds in a list.
+    pub fn of(kinds: &[Kind]) -> Self {
+        Self(kinds.iter().fold(0, |set, kind| set | 1 << *kind as u8))
+    }
+
+    /// Whether a kind is in the set.
+    pub fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+}
+
+/// Bounds of a walk.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkOptions {
+    /// Bytes that bases and buffers may take at once, over all threads.
+    pub memory: u64,
+    /// Blobs larger than this that are stored whole and are no needed base are shown in parts.
+    pub whole_limit: u64,
+    /// Threads to use; 0 means those of the current rayon pool.
+    pub threads: usize,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        Self { memory: 256 << 20, whole_limit: 64 << 20, threads: 0 }
+    }
+}
+
+/// What a walk showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Distinct wanted objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Which objects are wanted.
+pub type Want<'a> = Option<&'a (dyn Fn(&ObjectId) -> bool + Sync)>;
+
+impl ObjectStore {
+    /// Shows all objects of some kinds for which `want` holds to a visitor, on the threads of the current rayon pool.
+    /// A delta has the kind of the whole object it is built from. Damage is reported to the notes of the store.
+    pub fn walk<V: Visitor>(&self, kinds: Kinds, want: Want<'_>, visitor: &V, options: &WalkOptions) -> Walked {
+        let Some(forest) = self.forest() else { return Walked::default() };
+        let plan = Plan::new(self, forest, kinds, want);
+        Walker::new(self, forest, &plan, kinds, visitor, options).run()
+    }
+
+    /// All entries and their links, built on first use. A store too large for that is reported.
+    pub(super) fn forest(&self) -> Option<&Forest> {
+        let forest = self.forest.get_or_init(|| {
+            Forest::new(self)
+                .inspect_err(|reason| self.notes.add(NoteKind::GitTooLarge, "object database", reason))
+                .ok()
+        });
+        forest.as_ref()
+    }
 }

@@ -1,0 +1,177 @@
+//! Zlib streams of objects: whole into a buffer of known size, the first bytes of one, or a long one in pieces.
+//!
+//! Contract: any input is safe; a stream counts only if its size is the declared one and its Adler-32 fits. Nothing is
+//! allocated here except the state of the decoders.
+
+use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::{DecompressionError, Decompressor};
+
+/// Room behind a buffer that lets the decoder stay in its fast loop up to the end.
+pub const SLACK: usize = 320;
+/// Bytes behind the input that may be shown to the decoder for the same reason.
+pub const SLACK_IN: usize = 64;
+
+/// Whether `packed` bytes of deflate can be as many as `size` bytes at all (258 bytes from two bits is the best case).
+pub fn plausible(size: u64, packed: u64) -> bool {
+    size <= packed.saturating_mul(1032).saturating_add(64)
+}
+
+/// The decoders of one thread.
+pub struct Inflater {
+    whole: Decompressor,
+    stream: Decompress,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self { whole: Decompressor::new(), stream: Decompress::new(true) }
+    }
+}
+
+impl Inflater {
+    /// Inflates a whole stream of `size` bytes into `out`, which becomes exactly as long. Bytes behind the stream are
+    /// not looked at. `out` should have room for `size + SLACK` bytes; less is slower.
+    pub fn whole(&mut self, input: &[u8], out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
+        let room = (size + SLACK).min(out.capacity()).max(size);
+        out.resize(room, 0);
+        let done = self.whole.zlib_decompress(input, out);
+        let result = match done {
+            Ok(n) if n == size => Ok(()),
+            Ok(_) => Err("size is not the declared one"),
+            Err(DecompressionError::InsufficientSpace) => Err("longer than declared"),
+            Err(DecompressionError::BadData) => Err("compressed data is damaged"),
+        };
+        out.truncate(if result.is_ok() { size } else { 0 });
+        result
+    }
+
+    /// Inflates as many first bytes as fit into `out`; how many there were.
+    pub fn first(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize, &'static str> {
+        self.stream.reset(true);
+        let mut done = 0;
+        while done < out.len() {
+            let (read, written) = (self.stream.total_in(), self.stream.total_out());
+            let rest = input.get(read as usize..).unwrap_or_default();
+            let status = self.stream.decompress(rest, &mut out[done..], FlushDecompress::None);
+            done = self.stream.total_out() as usize;
+            match status {
+                Err(_) => return Err("compressed data is damaged"),
+                Ok(Status::StreamEnd) => break,
+                // No step forward: the input is cut short.
+                Ok(_) if (self.stream.total_in(), self.stream.total_out()) == (read, written) => break,
+                Ok(_) => {}
+            }
+        }
+        Ok(done)
+    }
+
+    /// Inflates a stream that must have `size` bytes through `buffer`, which is filled over and over. After each
+    /// filling `show(bytes, end)` gets the bytes in the buffer and says how many of the last ones it wants to see
+    /// again at the front. Returns how many bytes of `input` the stream took.
+    pub fn pieces(
+        &mut self,
+        input: &[u8],
+        size: u64,
+        buffer: &mut [u8],
+        mut show: impl FnMut(&[u8], bool) -> usize,
+    ) -> Result<usize, &'static str> {
+        self.stream.reset(true);
+        let mut filled = 0;
+        loop {
+            let (read, written) = (self.stream.total_in(), self.stream.total_out());
+            let rest = input.get(read as usize..).unwrap_or_default();
+            let status = self.stream.decompress(rest, &mut buffer[filled..], FlushDecompress::None);
+            filled += (self.stream.total_out() - written) as usize;
+            let stuck = (self.stream.total_in(), self.stream.total_out()) == (read, written);
+            let result = match status {
+                Err(_) => Some(Err("compressed data is damaged")),
+                Ok(Status::StreamEnd) if self.stream.total_out() == size => Some(Ok(self.stream.total_in() as usize)),
+                Ok(Status::StreamEnd) => Some(Err("size is not the declared one")),
+                Ok(_) if self.stream.total_out() > size => Some(Err("longer than declared")),
+                Ok(_) if stuck => Some(Err("compressed data is cut short")),
+                Ok(_) => None,
+            };
+            if let Some(result) = result {
+                show(&buffer[..filled], true);
+                return result;
+            }
+            if filled == buffer.len() {
+                let kept = show(buffer, false).min(filled.saturating_sub(1));
+                buffer.copy_within(filled - kept.., 0);
+                filled = kept;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::Write;
+
+    fn deflate(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn text(n: usize) -> Vec<u8> {
+        (0..n as u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(n).collect()
+    }
+
+    #[test]
+    fn whole_needs_the_exact_size_and_the_checksum() {
+        let content = text(5000);
+        let mut packed = deflate(&content);
+        let mut inflater = Inflater::default();
+        let mut out = Vec::new();
+        inflater.whole(&packed, &mut out, 5000).unwrap();
+        assert_eq!(out, content);
+        assert!(inflater.whole(&packed, &mut out, 4999).is_err());
+        assert!(inflater.whole(&packed, &mut out, 5001).is_err());
+        assert!(inflater.whole(&packed[..packed.len() - 1], &mut out, 5000).is_err());
+        *packed.last_mut().unwrap() ^= 1;
+        assert!(inflater.whole(&packed, &mut out, 5000).is_err());
+        assert!(out.is_empty(), "nothing is left of a damaged object");
+    }
+
+    #[test]
+    fn pieces_overlap_and_cover_everything() {
+        let content = text(100_000);
+        let mut packed = deflate(&content);
+        let used = packed.len();
+        packed.extend_from_slice(b"what follows");
+        let mut inflater = Inflater::default();
+        let (mut seen, mut kept, mut ends) = (Vec::new(), 0, 0);
+        let n = inflater.pieces(&packed, 100_000, &mut [0; 4096], |bytes, end| {
+            seen.extend_from_slice(&bytes[kept..]);
+            kept = 100;
+            ends += usize::from(end);
+            kept
+        });
+        assert_eq!((n, ends), (Ok(used), 1));
+        assert_eq!(seen, content);
+        assert!(inflater.pieces(&packed, 99_999, &mut [0; 4096], |_, _| 0).is_err());
+        assert!(inflater.pieces(&packed[..used - 1], 100_000, &mut [0; 4096], |_, _| 0).is_err());
+    }
+
+    #[test]
+    fn first_bytes_of_a_cut_stream() {
+        let content = text(1000);
+        let packed = deflate(&content);
+        let mut out = [0; 32];
+        assert_eq!(Inflater::default().first(&packed[..100], &mut out), Ok(32));
+        assert_eq!(out, content[..32]);
+        assert_eq!(Inflater::default().first(&deflate(b"ab"), &mut out), Ok(2));
+        assert!(Inflater::default().first(b"no zlib here", &mut out).is_err());
+    }
+
+    #[test]
+    fn sizes_no_stream_can_have_are_not_plausible() {
+        assert!(plausible(1032 * 1000, 1000));
+        assert!(!plausible(u64::MAX, 1 << 40));
+        let zeros = deflate(&vec![0; 10 << 20]);
+        assert!(plausible(10 << 20, zeros.len() as u64));
+    }
+}
