@@ -7,6 +7,8 @@
 pub mod archive;
 pub mod files;
 pub mod git;
+pub mod pieces;
+pub mod stdin;
 
 use crate::model::{ObjectId, PathBytes, PlaceKind};
 
