@@ -61,7 +61,7 @@ const SECRETS: Options = Options { show_secrets: true, color: false, max_locatio
 fn every_shape_is_valid() {
     for report in [Report::default(), report(vec![]), everything()] {
         for options in [Options::default(), SECRETS] {
-            all_valid(&report, &options);
+            places_are_sound(&all_valid(&report, &options).2);
         }
     }
 }
@@ -188,7 +188,7 @@ fn sarif_places_and_rules() {
     let name = &member["logicalLocations"][0]["fullyQualifiedName"];
     assert_eq!(name, "dist/app.zip!lib/inner.jar!META-INF/key\\u{9b}31m.txt");
     let message = &run["results"][1]["locations"][0];
-    assert!(message.get("physicalLocation").is_none());
+    assert_eq!(message["physicalLocation"]["artifactLocation"]["uri"], format!("commit/{}", id(4)));
     assert_eq!(message["logicalLocations"][0]["fullyQualifiedName"], format!("commit {}", id(4)));
     let active = &run["results"][2];
     assert_eq!(active["level"], "error");
@@ -279,7 +279,8 @@ fn hostile_place(secret: Vec<u8>) -> impl Strategy<Value = Location> {
         PlaceKind::Commit,
         PlaceKind::Tag,
     ];
-    let numbers = (any::<[u64; 6]>(), any::<i64>(), any::<i32>(), any::<u32>(), any::<[bool; 4]>());
+    let number = prop_oneof![0..3u64, any::<u64>()];
+    let numbers = (prop::array::uniform6(number), any::<i64>(), any::<i32>(), any::<u32>(), any::<[bool; 4]>());
     (prop::sample::select(kinds.to_vec()), hostile(), text(), text(), numbers, 0..9usize).prop_map(
         move |(kind, mut path, mut subject, name, (n, time, offset, versions, flags), at)| {
             let known = String::from_utf8_lossy(&secret).into_owned();
@@ -312,7 +313,11 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
     (secret(), level, text(), text(), hostile(), any::<bool>()).prop_flat_map(
         |(secret, confidence, reason, part, value, encrypted)| {
             prop::collection::vec(hostile_place(secret.clone()), 0..5).prop_map(move |locations| Finding {
-                parts: vec![(part.clone(), value.clone()), ("url".into(), [b"x://u:", &*secret, b"@h"].concat())],
+                parts: vec![
+                    (part.clone(), value.clone()),
+                    ("url".into(), [b"x://u:", &*secret, b"@h"].concat()),
+                    ("itself".into(), [b"<", &*secret, b">"].concat()),
+                ],
                 encrypted,
                 docs: encrypted.then(|| part.clone()),
                 validity: Validity::Unknown(reason.clone()),
@@ -350,6 +355,21 @@ fn hostile_report() -> impl Strategy<Value = Report> {
     )
 }
 
+/// What GitHub asks for beyond the schema: a URI and a sane region at every place.
+fn places_are_sound(sarif: &Value) {
+    for result in sarif["runs"][0]["results"].as_array().unwrap() {
+        let lists = ["locations", "relatedLocations"].map(|list| result[list].as_array());
+        for place in lists.into_iter().flatten().flatten() {
+            let physical = &place["physicalLocation"];
+            assert!(!physical["artifactLocation"]["uri"].as_str().unwrap().is_empty(), "{place}");
+            let at = |name: &str| physical["region"][name].as_u64().unwrap_or(1);
+            let (start, end) = (at("startLine"), physical["region"]["endLine"].as_u64().unwrap_or(u64::MAX));
+            assert!(start >= 1 && end >= start, "{place}");
+            assert!(end > start || at("endColumn") >= at("startColumn"), "{place}");
+        }
+    }
+}
+
 /// Runs of 8 bytes of the secret in any spelling an output may have: raw, escaped for a terminal, in a URI, in base64.
 fn leaks(output: &str, secret: &[u8]) -> bool {
     let ascii_only = |w: &&[u8]| w.iter().all(|b| b.is_ascii_alphanumeric());
@@ -363,7 +383,8 @@ proptest! {
     #[test]
     fn hostile_content_stays_valid_harmless_and_redacted(report in hostile_report(), color: bool) {
         let options = Options { color, max_locations_text: 9, ..Options::default() };
-        all_valid(&report, &options);
+        let (.., sarif) = all_valid(&report, &options);
+        places_are_sound(&sarif);
         all_valid(&report, &Options { show_secrets: true, ..options });
         let mut outputs = vec![summary(&report, Style::new(false))];
         for format in [Format::Text, Format::Json, Format::Jsonl, Format::Sarif] {
