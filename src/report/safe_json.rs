@@ -49,6 +49,9 @@ impl<F: Formatter> Formatter for Safe<F> {
     );
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if fragment.bytes().all(|b| (b' '..0x7f).contains(&b)) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|&(_, c)| !is_harmless(c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
