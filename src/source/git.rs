@@ -1,15 +1,32 @@
 //! Git object databases: found, read and walked without git and without obeying their configuration.
 
 pub mod alternates;
+pub mod attribute;
 pub mod budget;
+pub mod commit;
+mod config;
 pub mod delta;
+pub mod discover;
+pub mod entries;
+mod exposure;
 pub mod floor;
 pub mod forest;
+pub mod graph;
+pub mod ids;
 pub mod index;
 pub mod inflate;
 pub mod loose;
 pub mod pack;
+pub mod paths;
 pub mod plan;
+pub mod range;
+pub mod refs;
+pub mod rev;
+pub mod select;
+pub mod sets;
 pub mod store;
+pub mod tips;
+pub mod trees;
 pub mod walk;
 pub mod walker;
+pub mod worktree;

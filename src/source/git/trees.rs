@@ -1,0 +1,324 @@
+//! All trees of a repository as a compact table of what matters: their subtrees and the wanted blobs in them.
+//!
+//! Contract: [`TreeBuilder`] is a visitor of the delta-tree walk, fed from any thread in any order. A tree that is a delta
+//! takes over the entries of its base that lie in copied segments, so the cost follows what changed, not what there is.
+//! Any bytes are accepted: a damaged tree is noted and counts as far as it can be read. Numbers of trees and names depend
+//! on the order of arrival: they must not show in results.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::entries::{Known, RawEntry, Reader};
+use super::ids::{IdKey, IdTable};
+use super::walk::{Kind, Object, Segment, Visitor};
+use crate::model::{NoteKind, ObjectId};
+use crate::notes::Notes;
+
+/// Number of a tree in [`Trees`].
+pub type TreeNumber = u32;
+
+/// Marks an entry's target as a wanted blob.
+const BLOB: u32 = 1 << 31;
+/// Tables that trees are spread over, so that threads seldom wait for each other.
+const SHARDS: u32 = 64;
+/// Span of a tree that is named but was not seen.
+const UNSEEN: (u32, u32) = (u32::MAX, 0);
+
+/// The blobs that are looked for, each with its number.
+#[derive(Debug)]
+pub struct Wanted {
+    table: IdTable,
+    /// One bit for the first 16 bits of each id: most ids are dismissed by it.
+    filter: Vec<u64>,
+}
+
+impl Wanted {
+    /// The ids get the numbers 0, 1, ... in order; a repeated id keeps its first number.
+    pub fn new<'a>(width: usize, ids: impl IntoIterator<Item = &'a ObjectId>) -> Self {
+        let mut out = Self { table: IdTable::new(width), filter: vec![0; 1024] };
+        for id in ids {
+            out.table.insert(id.as_bytes());
+            let bit = Self::bit(id.as_bytes());
+            out.filter[bit / 64] |= 1 << (bit % 64);
+        }
+        out
+    }
+
+    /// The number of a wanted blob.
+    #[inline]
+    pub fn get(&self, id: &[u8]) -> Option<u32> {
+        let bit = Self::bit(id);
+        if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
+            return None;
+        }
+        self.table.get(id)
+    }
+
+    #[inline]
+    fn bit(id: &[u8]) -> usize {
+        id.first_chunk::<2>().map_or(0, |b| usize::from(u16::from_le_bytes(*b)))
+    }
+}
+
+/// What an entry of a tree leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A subtree.
+    Tree(TreeNumber),
+    /// A wanted blob.
+    Blob(u32),
+}
+
+/// An entry that matters: its target and the number of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    target: u32,
+    /// Number of the name in [`Trees::names`].
+    pub name: u32,
+}
+
+impl Entry {
+    /// What it leads to.
+    pub fn target(self) -> Target {
+        if self.target & BLOB == 0 { Target::Tree(self.target) } else { Target::Blob(self.target & !BLOB) }
+    }
+}
+
+#[derive(Debug)]
+struct Shard {
+    ids: IdTable,
+    spans: Vec<(u32, u32)>,
+    entries: Vec<Entry>,
+}
+
+/// Names of entries, each with its number.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<Arc<[u8]>, u32>,
+    list: Vec<Arc<[u8]>>,
+}
+
+/// Collects trees.
+#[derive(Debug)]
+pub struct TreeBuilder<'a> {
+    width: usize,
+    wanted: &'a Wanted,
+    notes: &'a Notes,
+    key: IdKey,
+    shards: Vec<Mutex<Shard>>,
+    names: RwLock<Names>,
+}
+
+impl<'a> TreeBuilder<'a> {
+    /// Looks for `wanted` blobs.
+    pub fn new(width: usize, wanted: &'a Wanted, notes: &'a Notes) -> Self {
+        let key = IdKey::default();
+        let shard = || Shard { ids: IdTable::keyed(width, key), spans: Vec::new(), entries: Vec::new() };
+        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
+        Self { width, wanted, notes, key, shards, names: RwLock::default() }
+    }
+
+    /// The finished table.
+    pub fn finish(self) -> Trees {
+        let shards = self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        let names = self.names.into_inner().unwrap_or_else(PoisonError::into_inner).list;
+        Trees { key: self.key, shards, names }
+    }
+
+    fn shard(&self, number: u32) -> std::sync::MutexGuard<'_, Shard> {
+        self.shards[(number % SHARDS) as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn number(&self, id: &[u8]) -> TreeNumber {
+        let hash = self.key.hash(id);
+        let shard = (hash >> 58) as u32 % SHARDS;
+        let mut table = self.shard(shard);
+        let (local, new) = table.ids.insert_hashed(hash, id);
+        if new {
+            table.spans.push(UNSEEN);
+        }
+        local.saturating_mul(SHARDS).saturating_add(shard)
+    }
+
+    fn name(&self, name: &[u8]) -> u32 {
+        if let Some(number) = self.names.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name) {
+            return *number;
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = names.numbers.get(name) {
+            return *number;
+        }
+        let (shared, number): (Arc<[u8]>, u32) = (name.into(), names.list.len() as u32);
+        names.list.push(Arc::clone(&shared));
+        names.numbers.insert(shared, number);
+        number
+    }
+
+    /// Keeps an entry if it matters.
+    fn new_entry(&self, entry: RawEntry<'_>, items: &mut Vec<(u32, Entry)>) {
+        let wanted = if entry.is_module() { None } else { self.wanted.get(entry.id) };
+        let targets = [wanted.map(|n| n | BLOB), entry.is_tree().then(|| self.number(entry.id))];
+        for target in targets.into_iter().flatten() {
+            items.push((entry.at as u32, Entry { target, name: self.name(entry.name) }));
+        }
+    }
+
+    /// Stores what was read of a tree.
+    fn store(&self, object: &Object<'_>, (known, whole): (Known<Entry>, bool)) -> Known<Entry> {
+        if !object.first {
+            return known;
+        }
+        if !whole {
+            self.notes.add(NoteKind::GitDamaged, object.id.to_string(), "the tree cannot be read to its end");
+        }
+        let number = self.number(object.id.as_bytes());
+        let mut shard = self.shard(number);
+        let start = shard.entries.len() as u32;
+        if let Some(span) = shard.spans.get_mut((number / SHARDS) as usize)
+            && *span == UNSEEN
+        {
+            *span = (start, known.items.len() as u32);
+            shard.entries.extend(known.items.iter().map(|(_, entry)| *entry));
+        }
+        known
+    }
+}
+
+impl Visitor for TreeBuilder<'_> {
+    type State = Known<Entry>;
+
+    fn whole(&self, object: Object<'_>, has_children: bool) -> Known<Entry> {
+        if object.kind != Kind::Tree {
+            return Known::default();
+        }
+        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(entry, items));
+        let known = self.store(&object, reader.whole());
+        if has_children { known } else { Known::default() }
+    }
+
+    fn delta(&self, object: Object<'_>, base: &Known<Entry>, segments: &[Segment], has_children: bool) -> Known<Entry> {
+        if object.kind != Kind::Tree {
+            return Known::default();
+        }
+        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(entry, items));
+        let known = self.store(&object, reader.delta(base, segments));
+        if has_children { known } else { Known::default() }
+    }
+
+    fn part(&self, _: ObjectId, _: &[u8], _: u64, _: bool) {}
+}
+
+/// The finished table of trees.
+#[derive(Debug)]
+pub struct Trees {
+    key: IdKey,
+    shards: Vec<Shard>,
+    names: Vec<Arc<[u8]>>,
+}
+
+impl Trees {
+    /// The number of a tree that was seen or named.
+    pub fn find(&self, id: &[u8]) -> Option<TreeNumber> {
+        let hash = self.key.hash(id);
+        let shard = (hash >> 58) as u32 % SHARDS;
+        let local = self.shards[shard as usize].ids.get(id)?;
+        Some(local.saturating_mul(SHARDS).saturating_add(shard))
+    }
+
+    /// The id of a tree.
+    pub fn id(&self, tree: TreeNumber) -> Option<ObjectId> {
+        self.shards[(tree % SHARDS) as usize].ids.id(tree / SHARDS)
+    }
+
+    /// The entries that matter, in the order of the tree; `None` if the tree is named but not here.
+    pub fn entries(&self, tree: TreeNumber) -> Option<&[Entry]> {
+        let shard = &self.shards[(tree % SHARDS) as usize];
+        let (start, len) = *shard.spans.get((tree / SHARDS) as usize).filter(|span| **span != UNSEEN)?;
+        shard.entries.get(start as usize..)?.get(..len as usize)
+    }
+
+    /// All numbers, in no meaningful order.
+    pub fn numbers(&self) -> impl Iterator<Item = TreeNumber> {
+        let shards = self.shards.iter().zip(0u32..);
+        shards.flat_map(|(shard, i)| (0..shard.spans.len() as u32).map(move |local| local * SHARDS + i))
+    }
+
+    /// One more than the largest number: the length of a table by number.
+    pub fn bound(&self) -> usize {
+        self.shards.iter().map(|s| s.spans.len()).max().unwrap_or(0) * SHARDS as usize
+    }
+
+    /// The name with a number.
+    pub fn name(&self, number: u32) -> &[u8] {
+        self.names.get(number as usize).map_or(&[], |n| n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn id(n: u8) -> ObjectId {
+        ObjectId::from_bytes(&[n; 20]).unwrap()
+    }
+
+    fn tree(entries: &[(&str, &str, u8)]) -> Vec<u8> {
+        entries.iter().flat_map(|(m, n, i)| [m.as_bytes(), b" ", n.as_bytes(), &[0], &[*i; 20]].concat()).collect()
+    }
+
+    fn object(n: u8, data: &[u8]) -> Object<'_> {
+        Object { id: id(n), kind: Kind::Tree, data, first: true, wanted: true }
+    }
+
+    /// Entries of a tree as (name, target), with trees as their id's byte.
+    fn shown(trees: &Trees, n: u8) -> Option<Vec<(String, String)>> {
+        let entries = trees.entries(trees.find(&[n; 20])?)?;
+        Some(
+            entries
+                .iter()
+                .map(|e| {
+                    let target = match e.target() {
+                        Target::Tree(t) => format!("tree {}", trees.id(t).unwrap().as_bytes()[0]),
+                        Target::Blob(b) => format!("blob {b}"),
+                    };
+                    (String::from_utf8_lossy(trees.name(e.name)).into_owned(), target)
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn only_subtrees_and_wanted_blobs_are_kept() {
+        let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(1), id(2)]));
+        let builder = TreeBuilder::new(20, &wanted, &notes);
+        let data = tree(&[
+            ("100644", "a b", 1),
+            ("100755", "c", 9),
+            ("120000", "link", 2),
+            ("160000", "module", 1),
+            ("40000", "sub", 8),
+        ]);
+        builder.whole(object(100, &data), false);
+        let trees = builder.finish();
+        let expected = [("a b", "blob 0"), ("link", "blob 1"), ("sub", "tree 8")];
+        assert_eq!(shown(&trees, 100).unwrap(), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(shown(&trees, 8), None);
+        assert!(trees.find(&[8; 20]).is_some());
+        assert!(notes.take().1.is_empty());
+    }
+
+    #[test]
+    fn damaged_trees_count_as_far_as_they_go() {
+        let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(1)]));
+        let good = tree(&[("100644", "a", 1), ("100644", "b", 1)]);
+        let builder = TreeBuilder::new(20, &wanted, &notes);
+        for (n, cut) in (0..good.len()).enumerate() {
+            builder.whole(object(n as u8, &good[..cut]), true);
+        }
+        let trees = builder.finish();
+        assert_eq!(shown(&trees, (good.len() - 1) as u8).unwrap().len(), 1);
+        // Two cuts fall between entries.
+        assert_eq!(notes.take().1, [(NoteKind::GitDamaged, good.len() as u64 - 2)]);
+    }
+}
