@@ -1,156 +1,16 @@
 //! What the walk shows is what git shows, for every form a repository can be stored in.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+mod repositories;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use repositories::{Collect, commit, expected, git_in, repository};
 use unsprawl::model::{NoteKind, ObjectId};
 use unsprawl::notes::Notes;
 use unsprawl::source::git::store::ObjectStore;
 use unsprawl::source::git::walk::{Kind, Kinds, Object, Segment, Visitor, WalkOptions};
-
-/// Runs git in a folder without any configuration of this machine; its output.
-fn git_in(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GIT_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("HOME", dir);
-    let identity =
-        ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "gc.auto=0", "-c", "maintenance.auto=0"];
-    let mut child = command
-        .current_dir(dir)
-        .args(identity)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// A repository with some history: texts that grow, a binary, a merge, a tag, an empty file.
-fn repository(format: &str) -> (tempfile::TempDir, PathBuf) {
-    let top = tempfile::tempdir().unwrap();
-    let dir = top.path().join("repo");
-    std::fs::create_dir(&dir).unwrap();
-    git_in(&dir, &["init", "-q", "-b", "main", &format!("--object-format={format}")], b"");
-    for round in 0..12 {
-        commit(&dir, round);
-    }
-    git_in(&dir, &["tag", "-a", "-m", "a tag", "v1"], b"");
-    (top, dir)
-}
-
-/// One commit that changes a long text in the middle and at its end.
-fn commit(dir: &Path, round: u32) {
-    let mut text = String::new();
-    for line in 0..400 {
-        let word = if line % 50 == round % 50 { round } else { 0 };
-        text += &format!("line {line} of the text, word {word} and {}\n", line * 7919 % 1000);
-    }
-    text += &format!("round {round}\n").repeat(round as usize);
-    std::fs::write(dir.join("text"), text).unwrap();
-    std::fs::create_dir_all(dir.join("sub")).unwrap();
-    std::fs::write(dir.join(format!("sub/{round}")), format!("file {round}")).unwrap();
-    let noise: Vec<u8> = (0..3000u32).map(|i| (i * i % 251 + round * (i / 2900)) as u8).collect();
-    std::fs::write(dir.join("noise"), noise).unwrap();
-    std::fs::write(dir.join("empty"), "").unwrap();
-    git_in(dir, &["add", "-A"], b"");
-    git_in(dir, &["commit", "-q", "-m", &format!("round {round}")], b"");
-}
-
-/// All objects as git shows them.
-fn expected(dir: &Path) -> BTreeMap<ObjectId, (Kind, Vec<u8>)> {
-    let raw = git_in(dir, &["cat-file", "--batch-all-objects", "--batch"], b"");
-    let mut rest = &raw[..];
-    let mut all = BTreeMap::new();
-    while !rest.is_empty() {
-        let end = rest.iter().position(|b| *b == b'\n').unwrap();
-        let line = std::str::from_utf8(&rest[..end]).unwrap();
-        let words: Vec<&str> = line.split(' ').collect();
-        let kind = match words[1] {
-            "commit" => Kind::Commit,
-            "tree" => Kind::Tree,
-            "blob" => Kind::Blob,
-            _ => Kind::Tag,
-        };
-        let size: usize = words[2].parse().unwrap();
-        let data = rest[end + 1..end + 1 + size].to_vec();
-        all.insert(ObjectId::from_hex(words[0].as_bytes()).unwrap(), (kind, data));
-        rest = &rest[end + 2 + size..];
-    }
-    all
-}
-
-/// Collects what it is shown and checks that segments lead from the base to the object.
-#[derive(Default)]
-struct Collect {
-    seen: Mutex<BTreeMap<ObjectId, (Kind, Vec<u8>)>>,
-    firsts: Mutex<HashMap<ObjectId, u32>>,
-    deltas: Mutex<u32>,
-    unwanted: Mutex<u32>,
-    parts: Mutex<HashMap<ObjectId, (Vec<u8>, u32)>>,
-}
-
-impl Collect {
-    fn add(&self, object: Object<'_>) -> Vec<u8> {
-        if object.wanted {
-            self.seen.lock().unwrap().insert(object.id, (object.kind, object.data.to_vec()));
-            *self.firsts.lock().unwrap().entry(object.id).or_default() += u32::from(object.first);
-        } else {
-            *self.unwanted.lock().unwrap() += 1;
-        }
-        object.data.to_vec()
-    }
-}
-
-impl Visitor for Collect {
-    type State = Vec<u8>;
-
-    fn whole(&self, object: Object<'_>, _: bool) -> Vec<u8> {
-        self.add(object)
-    }
-
-    fn delta(&self, object: Object<'_>, base: &Vec<u8>, segments: &[Segment], _: bool) -> Vec<u8> {
-        *self.deltas.lock().unwrap() += 1;
-        let mut at = 0;
-        for segment in segments {
-            let (start, len) = match *segment {
-                Segment::Copy { start, base: from, len } => {
-                    assert_eq!(&object.data[start..start + len], &base[from..from + len]);
-                    (start, len)
-                }
-                Segment::Insert { start, len } => (start, len),
-            };
-            assert_eq!(start, at);
-            at += len;
-        }
-        assert_eq!(at, object.data.len());
-        self.add(object)
-    }
-
-    fn part(&self, id: ObjectId, part: &[u8], offset: u64, last: bool) {
-        let mut parts = self.parts.lock().unwrap();
-        let (bytes, ends) = parts.entry(id).or_default();
-        assert_eq!(*ends, 0, "nothing comes after the last part");
-        let known = bytes.len() - offset as usize;
-        assert_eq!(bytes[offset as usize..], part[..known], "parts overlap");
-        bytes.extend_from_slice(&part[known..]);
-        *ends += u32::from(last);
-    }
-}
 
 fn open(dir: &Path, hash_len: usize) -> (ObjectStore, Arc<Notes>) {
     let notes = Arc::new(Notes::default());
@@ -162,7 +22,9 @@ fn compare(dir: &Path, hash_len: usize) -> Collect {
     let expected = expected(dir);
     assert!(!expected.is_empty());
     let mut last = Collect::default();
-    for (threads, memory) in [(1, 1 << 30), (4, 1 << 30), (2, 60 << 10)] {
+    // Just enough to decode the largest object, so that bases have to be given up.
+    let tight = expected.values().map(|(_, data)| data.len() as u64).max().unwrap() * 2 + 3000;
+    for (threads, memory) in [(1, 1 << 30), (4, 1 << 30), (2, tight), (1, tight)] {
         let (store, notes) = open(dir, hash_len);
         let collect = Collect::default();
         let options = WalkOptions { threads, memory, ..WalkOptions::default() };
@@ -203,7 +65,11 @@ fn one_pack() {
     git_in(&dir, &["repack", "-qadf", "--depth=50"], b"");
     let collect = compare(&dir, 20);
     assert!(*collect.deltas.lock().unwrap() > 10);
-    assert!(!dir.join(".git/objects/pack").read_dir().unwrap().next().unwrap().unwrap().path().ends_with("nothing"));
+    // With little memory, some bases are given up, and what is built from them is shown whole.
+    let (store, _) = open(&dir, 20);
+    let roomy = Collect::default();
+    store.walk(Kinds::ALL, None, &roomy, &WalkOptions::default());
+    assert!(*collect.deltas.lock().unwrap() < *roomy.deltas.lock().unwrap());
 }
 
 #[test]
@@ -353,27 +219,75 @@ fn a_panic_of_the_visitor_is_reported() {
     assert_eq!(visitor.0.seen.lock().unwrap().len() + 1, expected(&dir).len());
 }
 
+/// A pack as it travels, with bases that are not in it and without an index.
 #[test]
-fn a_missing_base_is_named_and_another_copy_is_used() {
+fn thin_pack_without_index() {
     let (top, dir) = repository("sha1");
     git_in(&dir, &["-c", "repack.useDeltaBaseOffset=false", "repack", "-qadf", "--depth=50"], b"");
     let all = expected(&dir);
-    // A thin pack as it travels: bases by id that are not in it.
-    let revisions = b"HEAD\n^HEAD~3\n";
-    let thin = git_in(&dir, &["pack-objects", "-q", "--thin", "--stdout", "--revs"], revisions);
+    let thin = git_in(&dir, &["pack-objects", "-q", "--thin", "--stdout", "--revs"], b"HEAD\n^HEAD~3\n");
     let other = top.path().join("other");
     std::fs::create_dir_all(other.join(".git/objects/pack")).unwrap();
-    std::fs::write(other.join(".git/objects/pack/pack-thin.pack"), thin).unwrap();
+    std::fs::create_dir_all(other.join(".git/objects/info")).unwrap();
+    std::fs::write(other.join(".git/objects/pack/pack-thin.pack"), &thin).unwrap();
     let (store, notes) = open(&other, 20);
     let collect = Collect::default();
     store.walk(Kinds::ALL, None, &collect, &WalkOptions::default());
-    let notes = notes.take().1;
-    assert!(notes.iter().any(|(kind, n)| *kind == NoteKind::GitDamaged && *n >= 1), "{notes:?}");
+    let kinds: Vec<_> = notes.take().1.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [NoteKind::GitMissing, NoteKind::Other]);
+    let seen = collect.seen.lock().unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(|(id, object)| all[id] == *object));
     // With the other repository as an alternate, everything is there.
-    std::fs::create_dir_all(other.join(".git/objects/info")).unwrap();
     std::fs::write(other.join(".git/objects/info/alternates"), dir.join(".git/objects").to_str().unwrap()).unwrap();
-    let (store, _) = open(&other, 20);
+    let (store, notes) = open(&other, 20);
     let collect = Collect::default();
     store.walk(Kinds::ALL, None, &collect, &WalkOptions::default());
     assert_eq!(*collect.seen.lock().unwrap(), all);
+    assert_eq!(notes.take().1, [(NoteKind::Other, 1)]);
+    assert!(store.object_count() > all.len() as u64);
+}
+
+/// Bases that stand in another pack or loose.
+#[test]
+fn bases_outside_of_the_pack() {
+    let (top, dir) = repository("sha1");
+    git_in(&dir, &["-c", "repack.useDeltaBaseOffset=false", "repack", "-qadf", "--depth=50"], b"");
+    let all = expected(&dir);
+    let thin = git_in(&dir, &["pack-objects", "-q", "--thin", "--stdout", "--revs"], b"HEAD\n^HEAD~3\n");
+    let objects = dir.join(".git/objects");
+    // An index as a scan makes it; git itself would complete the pack first.
+    let (store, _) = open(&dir, 20);
+    let outside = |id: &ObjectId| store.read(id).unwrap();
+    let scanned = unsprawl::source::git::scan::scan(&thin, 20, &outside);
+    assert_eq!(scanned.lost, 0);
+    drop(store);
+    let put = || {
+        std::fs::write(objects.join("pack/pack-thin.pack"), &thin).unwrap();
+        std::fs::write(objects.join("pack/pack-thin.idx"), &scanned.index).unwrap();
+    };
+    put();
+    let show = || {
+        let (store, notes) = open(&dir, 20);
+        let collect = Collect::default();
+        store.walk(Kinds::ALL, None, &collect, &WalkOptions::default());
+        assert_eq!(notes.take().0, []);
+        assert_eq!(*collect.seen.lock().unwrap(), all);
+        all.iter().for_each(|(id, object)| assert_eq!(store.read(id).unwrap().as_ref(), Some(object)));
+    };
+    show();
+    // The same with all other objects loose.
+    let away = top.path().join("away");
+    std::fs::create_dir(&away).unwrap();
+    for entry in objects.join("pack").read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::rename(&path, away.join(path.file_name().unwrap())).unwrap();
+    }
+    for entry in away.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|x| x == "pack") && !path.ends_with("pack-thin.pack") {
+            git_in(&dir, &["unpack-objects", "-q"], &std::fs::read(path).unwrap());
+        }
+    }
+    put();
+    show();
 }

@@ -6,7 +6,9 @@
 use std::ops::{Deref, Range};
 
 use memmap2::Mmap;
-use sha1::Digest;
+
+use super::hash::Hasher;
+use crate::model::ObjectId;
 
 /// Bytes of a file, mapped or held.
 #[derive(Debug)]
@@ -177,28 +179,29 @@ impl Index {
     /// Whether the index is as git wrote it: its own checksum fits, and ids stand in order where the fan-out says.
     pub fn check(&self) -> bool {
         let (body, sum) = self.data.split_at(self.data.len() - self.hash_len);
-        let fits =
-            if self.hash_len == 20 { *sha1::Sha1::digest(body) == *sum } else { *sha2::Sha256::digest(body) == *sum };
-        fits && (0..=255).all(|first| {
-            let mut before: &[u8] = &[];
-            self.range(first).all(|position| {
-                let id = self.id(position);
-                let right = id.first() == Some(&first) && before <= id;
-                before = id;
-                right
+        let mut hasher = Hasher::new(self.hash_len);
+        hasher.add(body);
+        hasher.end() == sum
+            && (0..=255).all(|first| {
+                let mut before: &[u8] = &[];
+                self.range(first).all(|position| {
+                    let id = self.id(position);
+                    let right = id.first() == Some(&first) && before <= id;
+                    before = id;
+                    right
+                })
             })
-        })
     }
 
     /// Writes a version 2 index. `entries` are id, CRC-32 and offset in any order.
-    pub fn build(mut entries: Vec<(Vec<u8>, u32, u64)>, pack_checksum: &[u8]) -> Vec<u8> {
+    pub fn build(mut entries: Vec<(ObjectId, u32, u64)>, pack_checksum: &[u8]) -> Vec<u8> {
         entries.sort();
         let mut out = MAGIC.to_vec();
         for first in 0..=255u8 {
-            let n = entries.partition_point(|(id, ..)| id.first().is_some_and(|b| *b <= first));
+            let n = entries.partition_point(|(id, ..)| id.as_bytes().first().is_some_and(|b| *b <= first));
             out.extend_from_slice(&(n as u32).to_be_bytes());
         }
-        entries.iter().for_each(|(id, ..)| out.extend_from_slice(id));
+        entries.iter().for_each(|(id, ..)| out.extend_from_slice(id.as_bytes()));
         entries.iter().for_each(|(_, crc, _)| out.extend_from_slice(&crc.to_be_bytes()));
         let mut large = Vec::new();
         for (.., offset) in &entries {
@@ -211,13 +214,9 @@ impl Index {
         }
         out.extend_from_slice(&large);
         out.extend_from_slice(pack_checksum);
-        if pack_checksum.len() == 20 {
-            let sum = sha1::Sha1::digest(&out);
-            out.extend_from_slice(&sum);
-        } else {
-            let sum = sha2::Sha256::digest(&out);
-            out.extend_from_slice(&sum);
-        }
+        let mut hasher = Hasher::new(pack_checksum.len());
+        hasher.add(&out);
+        out.extend_from_slice(&hasher.end());
         out
     }
 }
@@ -233,9 +232,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn entries() -> Vec<(Vec<u8>, u32, u64)> {
-        let id = |a: u8, b: u8| [vec![a, b], vec![0; 18]].concat();
+    fn entries() -> Vec<(ObjectId, u32, u64)> {
+        let id = |a: u8, b: u8| ObjectId::from_bytes(&[vec![a, b], vec![0; 18]].concat()).unwrap();
         vec![(id(9, 9), 1, 12), (id(0, 1), 2, 1 << 33), (id(255, 0), 3, 0x8000_0000), (id(9, 1), 4, 77)]
+    }
+
+    fn sha1(bytes: &[u8]) -> Vec<u8> {
+        let mut hasher = Hasher::new(20);
+        hasher.add(bytes);
+        hasher.end()
     }
 
     #[test]
@@ -245,8 +250,8 @@ mod tests {
         assert_eq!(index.count(), 4);
         assert_eq!(index.pack_checksum(), [5; 20]);
         for (id, crc, offset) in entries() {
-            let at = index.find(&id).unwrap();
-            assert_eq!((index.id(at), index.crc(at), index.offset(at)), (&id[..], Some(crc), Some(offset)));
+            let at = index.find(id.as_bytes()).unwrap();
+            assert_eq!((index.id(at), index.crc(at), index.offset(at)), (id.as_bytes(), Some(crc), Some(offset)));
         }
         assert_eq!(index.find(&[9; 20]), None);
         assert_eq!(index.find(&[9; 32]), None);
@@ -260,19 +265,19 @@ mod tests {
         sorted.retain(|e| e.2 < 1 << 32);
         sorted.sort();
         for first in 0..=255u8 {
-            raw.extend((sorted.iter().filter(|e| e.0[0] <= first).count() as u32).to_be_bytes());
+            raw.extend((sorted.iter().filter(|e| e.0.as_bytes()[0] <= first).count() as u32).to_be_bytes());
         }
         for (id, _, offset) in &sorted {
             raw.extend((*offset as u32).to_be_bytes());
-            raw.extend(id);
+            raw.extend(id.as_bytes());
         }
         raw.extend([5; 20]);
-        let sum = sha1::Sha1::digest(&raw);
+        let sum = sha1(&raw);
         raw.extend_from_slice(&sum);
         let index = Index::parse(Bytes::Held(raw), 20).unwrap();
         assert!(index.check());
         for (id, _, offset) in sorted {
-            let at = index.find(&id).unwrap();
+            let at = index.find(id.as_bytes()).unwrap();
             assert_eq!((index.crc(at), index.offset(at)), (None, Some(offset)));
         }
     }
@@ -308,7 +313,7 @@ mod tests {
             raw.swap(a + i, b + i);
         }
         let end = raw.len() - 20;
-        let sum = sha1::Sha1::digest(&raw[..end]);
+        let sum = sha1(&raw[..end]);
         raw[end..].copy_from_slice(&sum);
         assert!(!Index::parse(Bytes::Held(raw), 20).unwrap().check());
     }

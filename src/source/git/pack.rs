@@ -111,6 +111,8 @@ pub struct Pack {
     pub index: Index,
     /// Length of an object id.
     pub hash_len: usize,
+    /// The index was built from the pack: there may be entries that it does not have.
+    pub built: bool,
 }
 
 impl Pack {

@@ -4,17 +4,16 @@
 //! in memory by [`MOST_READ`] and in time by [`LONGEST_CHAIN`], whatever its entry declares.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::{fs, io};
 
-use super::alternates;
 use super::delta;
 use super::forest::Forest;
-use super::index::Index;
+use super::hash::object_id;
 use super::inflate::{self, Inflater};
 use super::loose::{self, Loose};
-use super::pack::{self, Pack, Stored};
+use super::pack::{Pack, Stored};
 use super::walk::Kind;
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
@@ -97,77 +96,13 @@ pub struct ObjectStore {
     pub(super) packs: Vec<Pack>,
     pub(super) loose: Vec<Loose>,
     pub(super) forest: OnceLock<Option<Forest>>,
-    partial: bool,
+    pub(super) partial: bool,
     pub(super) notes: Arc<Notes>,
     /// What was reported, so that it is reported once.
-    noted: Mutex<HashSet<Place>>,
+    pub(super) noted: Mutex<HashSet<Place>>,
 }
 
 impl ObjectStore {
-    /// Opens an objects folder (`.git/objects`) and all it borrows from. `hash_len` is 20 for SHA-1 and 32 for SHA-256.
-    pub fn open(objects_dir: &Path, hash_len: usize, notes: Arc<Notes>) -> Result<Self, Error> {
-        if hash_len != 20 && hash_len != 32 {
-            return Err(Error::HashLength(hash_len));
-        }
-        let unreadable = |source| Error::Unreadable { path: objects_dir.to_owned(), source };
-        fs::read_dir(objects_dir).map_err(unreadable)?;
-        let dirs = alternates::objects_dirs(objects_dir, &notes);
-        let failed = |path: &Path, e: io::Error| {
-            notes.add(NoteKind::Unreadable, path.as_os_str().as_encoded_bytes(), e.to_string());
-        };
-        let loose = dirs.iter().map(|dir| Loose::list(dir, hash_len, failed)).collect();
-        let mut store = Self {
-            hash_len,
-            packs: Vec::new(),
-            loose,
-            forest: OnceLock::new(),
-            partial: false,
-            notes: Arc::clone(&notes),
-            noted: Mutex::default(),
-        };
-        for dir in &dirs {
-            store.open_packs(&dir.join("pack"));
-        }
-        // The largest first: it is the one whose copies of objects count as the first ones.
-        store.packs.sort_by(|a, b| b.data.len().cmp(&a.data.len()).then_with(|| a.name.cmp(&b.name)));
-        Ok(store)
-    }
-
-    /// Opens all packs of a folder.
-    fn open_packs(&mut self, dir: &Path) {
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return,
-            Err(e) => return self.notes.add(NoteKind::Unreadable, dir.as_os_str().as_encoded_bytes(), e.to_string()),
-        };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            match extension {
-                "promisor" => self.partial = true,
-                "idx" if !path.with_extension("pack").exists() => {
-                    self.notes.add(NoteKind::GitMissing, path.as_os_str().as_encoded_bytes(), "pack of this index");
-                }
-                "pack" => match self.open_pack(&path) {
-                    Ok(pack) => self.packs.push(pack),
-                    Err(reason) => self.notes.add(NoteKind::GitDamaged, path.as_os_str().as_encoded_bytes(), reason),
-                },
-                _ => {}
-            }
-        }
-    }
-
-    /// Opens one pack with its index.
-    fn open_pack(&self, path: &Path) -> Result<Pack, String> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let data = pack::open(path).map_err(|e| e.to_string())?;
-        let index = pack::open(&path.with_extension("idx")).map_err(|e| format!("index: {e}"))?;
-        let index = Index::parse(index, self.hash_len)?;
-        pack::head(&data)?;
-        Ok(Pack { name, data, index, hash_len: self.hash_len })
-    }
-
     /// Length of an object id in bytes.
     pub fn hash_len(&self) -> usize {
         self.hash_len
@@ -218,17 +153,33 @@ impl ObjectStore {
         here.map(|offset| Place::Pack(pack, offset)).or_else(|| self.places(id).next())
     }
 
-    /// Reads an object; `None` if it is not here. If one copy is damaged, the others are tried.
+    /// Reads an object and checks its hash; `None` if it is not here. If one copy is damaged, the others are tried.
     pub fn read(&self, id: &ObjectId) -> Result<Option<(Kind, Vec<u8>)>, Error> {
         let mut fault = None;
         let mut inflater = Inflater::default();
         for place in self.places(id) {
-            match self.read_at(place, MOST_READ, &mut inflater, &mut 0) {
+            match self.read_copy(id, place, MOST_READ, &mut inflater, &mut 0) {
                 Ok(object) => return Ok(Some(object)),
                 Err(found) => fault = fault.or(Some(found)),
             }
         }
         fault.map_or(Ok(None), |fault| Err(Error::Object { id: *id, fault }))
+    }
+
+    /// Reads one copy of an object and checks its hash.
+    pub(super) fn read_copy(
+        &self,
+        id: &ObjectId,
+        place: Place,
+        limit: u64,
+        inflater: &mut Inflater,
+        made: &mut u64,
+    ) -> Result<(Kind, Vec<u8>), Fault> {
+        let (kind, data) = self.read_at(place, limit, inflater, made)?;
+        if object_id(self.hash_len, kind, &data) != Some(*id) {
+            return Err("the hash of the object is not its id".into());
+        }
+        Ok((kind, data))
     }
 
     /// Kind and size of an object, without inflating all of it; `None` if it is not here.
@@ -282,7 +233,7 @@ impl ObjectStore {
 
     /// Reads the object at a place by its whole delta chain, holding at most `limit` bytes. `made` grows by the bytes
     /// of all objects on the way.
-    pub(super) fn read_at(
+    fn read_at(
         &self,
         mut place: Place,
         limit: u64,
