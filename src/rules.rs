@@ -14,6 +14,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 pub use catalog::{Catalog, SharedCatalog, TokenRule};
 use schema::RuleFile;
 pub use select::Selection;
@@ -86,7 +88,7 @@ pub fn parse(name: &str, text: &str) -> Result<(FileText, RuleFile), Fault> {
 /// # Panics
 /// Never in a tested build: a test parses every embedded file.
 pub fn embedded() -> Vec<(FileText, RuleFile)> {
-    let parsed = embedded::FILES.iter().map(|(name, text)| parse(&format!("rules/{name}"), text));
+    let parsed = embedded::FILES.par_iter().map(|(name, text)| parse(&format!("rules/{name}"), text));
     parsed.map(|result| result.unwrap_or_else(|fault| panic!("embedded rule file: {fault}"))).collect()
 }
 
@@ -126,10 +128,27 @@ pub fn read(path: &Path) -> Result<Vec<(FileText, RuleFile)>, Vec<Fault>> {
 pub fn load(own: &[impl AsRef<Path>], selection: &Selection) -> Result<SharedCatalog, Vec<Fault>> {
     let mut files = embedded();
     for path in own {
-        files.extend(read(path.as_ref())?);
+        let more = read(path.as_ref())?;
+        // Patterns compile on first use; what is wrong with the user's own must come out before anything is scanned.
+        let catalog = Catalog::build(&more, &Selection::default())?;
+        let broken = catalog.tokens.iter().filter_map(|t| Some((t, t.compiles().err()?)));
+        let faults: Vec<Fault> = broken.map(|(token, message)| fault_of(&more, token, message)).collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        files.extend(more);
     }
     selection.check(&files).map_err(|fault| vec![fault])?;
     Catalog::build(&files, selection).map(Arc::new)
+}
+
+/// A fault at the pattern of a token type.
+fn fault_of(files: &[(FileText, RuleFile)], rule: &TokenRule, message: String) -> Fault {
+    let found = files.iter().rev().filter(|(_, f)| *f.issuer.id.get_ref() == rule.issuer).find_map(|(text, file)| {
+        let token = file.tokens.iter().find(|t| *t.get_ref().id.get_ref() == rule.id)?;
+        Some(text.fault(token.get_ref().regex.span(), message.clone()))
+    });
+    found.unwrap_or(Fault { file: rule.rule.clone(), line: 1, column: 1, message })
 }
 
 #[cfg(test)]

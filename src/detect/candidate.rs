@@ -160,7 +160,7 @@ fn accept(
     // A checksum that fits leaves no doubt but for keys that are public on purpose.
     let entropy = if rule.part { Some(rule.entropy.unwrap_or(0.0)) } else { rule.entropy };
     let noise = noise::check(whole, body, entropy, rule.words);
-    if noise.is_some() || rule.allow.iter().any(|allow| allow.is_match(whole)) {
+    if noise.is_some() || rule.allows(whole) {
         return None;
     }
     let offset = |at: usize| (at + base) as u32;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use rayon::prelude::*;
 use regex_automata::meta;
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
@@ -92,8 +93,8 @@ pub struct TokenRule {
     pub pair: Option<PairRule>,
     /// Whether values that read like words are dropped.
     pub words: bool,
-    /// Secrets of these shapes are no credentials.
-    pub allow: Vec<regex::bytes::Regex>,
+    allow_patterns: Vec<String>,
+    allow: OnceLock<Vec<regex::bytes::Regex>>,
     /// Whether binary files are searched.
     pub binary: bool,
 }
@@ -136,10 +137,18 @@ impl Catalog {
         for (i, (_, file)) in files.iter().enumerate() {
             last.insert(file.issuer.id.get_ref(), i);
         }
-        for (i, (text, file)) in files.iter().enumerate() {
-            if last[file.issuer.id.get_ref().as_str()] == i {
-                catalog.add(text, file, selection, &mut faults);
-            }
+        let used: Vec<_> = files
+            .iter()
+            .enumerate()
+            .filter(|(i, (_, f))| last[f.issuer.id.get_ref().as_str()] == *i)
+            .map(|(_, f)| f)
+            .collect();
+        // Parsing some hundred patterns is most of a start: all cores share it.
+        let compiled: Vec<_> =
+            used.par_iter().map(|(text, file)| (text, file, compile_file(text, file, selection))).collect();
+        for (text, file, (tokens, more)) in compiled {
+            faults.extend(more);
+            catalog.add(text, file, tokens, &mut faults);
         }
         if faults.is_empty() { Ok(catalog) } else { Err(faults) }
     }
@@ -155,29 +164,11 @@ impl Catalog {
         Some((TokenIndex(i as u32), &self.tokens[i]))
     }
 
-    fn add(&mut self, text: &FileText, file: &RuleFile, selection: &Selection, faults: &mut Vec<Fault>) {
+    fn add(&mut self, text: &FileText, file: &RuleFile, tokens: Vec<(&Token, TokenRule)>, faults: &mut Vec<Fault>) {
         let issuer = file.issuer.id.get_ref();
         let base = self.tokens.len();
-        let mut kept: Vec<&Token> = Vec::new();
-        for spanned in &file.tokens {
-            let token = spanned.get_ref();
-            if !selection.wants(issuer, token) && !selection.needed_as_part(issuer, token, file) {
-                continue;
-            }
-            if kept.iter().any(|t| t.id.get_ref() == token.id.get_ref()) {
-                faults.push(
-                    text.fault(token.id.span(), format!("token `{}` stands twice in this file", token.id.get_ref())),
-                );
-                continue;
-            }
-            match compile(issuer, token) {
-                Ok(rule) => {
-                    self.tokens.push(rule);
-                    kept.push(token);
-                }
-                Err((span, message)) => faults.push(text.fault(span.unwrap_or(spanned.span()), message)),
-            }
-        }
+        let (kept, rules): (Vec<&Token>, Vec<TokenRule>) = tokens.into_iter().unzip();
+        self.tokens.extend(rules);
         for (i, token) in kept.iter().enumerate() {
             let Some(pair) = &token.pair else { continue };
             let mut with = Vec::new();
@@ -194,6 +185,33 @@ impl Catalog {
         let info = IssuerInfo { id: issuer.clone(), name: file.issuer.name.clone(), docs: file.issuer.docs.clone() };
         self.issuers.insert(issuer.clone(), info);
     }
+}
+
+/// Compiles the wanted tokens of one file.
+fn compile_file<'a>(
+    text: &FileText,
+    file: &'a RuleFile,
+    selection: &Selection,
+) -> (Vec<(&'a Token, TokenRule)>, Vec<Fault>) {
+    let issuer = file.issuer.id.get_ref();
+    let mut faults = Vec::new();
+    let mut kept: Vec<(&Token, TokenRule)> = Vec::new();
+    for spanned in &file.tokens {
+        let token = spanned.get_ref();
+        let id = token.id.get_ref();
+        if !selection.wants(issuer, token) && !selection.needed_as_part(issuer, token, file) {
+            continue;
+        }
+        if kept.iter().any(|(t, _)| t.id.get_ref() == id) {
+            faults.push(text.fault(token.id.span(), format!("token `{id}` stands twice in this file")));
+            continue;
+        }
+        match compile(issuer, token) {
+            Ok(rule) => kept.push((token, rule)),
+            Err((span, message)) => faults.push(text.fault(span.unwrap_or(spanned.span()), message)),
+        }
+    }
+    (kept, faults)
 }
 
 type TokenFault = (Option<std::ops::Range<usize>>, String);
@@ -232,11 +250,6 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         let hint = "bound its repetitions, or give `window`";
         return Err((span, format!("this pattern may reach {reach} bytes, more than {MAX_WINDOW}; {hint}")));
     }
-    let mut allow = Vec::new();
-    for pattern in &token.allow {
-        let built = regex::bytes::RegexBuilder::new(pattern.get_ref()).unicode(false).build();
-        allow.push(built.map_err(|e| (Some(pattern.span()), e.to_string()))?);
-    }
     let confidence = token.confidence.unwrap_or(if anchored { Confidence::High } else { Confidence::Medium });
     Ok(TokenRule {
         rule: format!("{issuer}.{}", token.id.get_ref()),
@@ -263,7 +276,8 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         alone: token.alone.unwrap_or(Alone::Drop),
         pair: None,
         words: token.words.unwrap_or(!anchored),
-        allow,
+        allow_patterns: token.allow.iter().map(|p| p.get_ref().clone()).collect(),
+        allow: OnceLock::new(),
         binary: token.binary.unwrap_or(anchored),
     })
 }
@@ -338,7 +352,14 @@ impl TokenRule {
         })
     }
 
-    /// Whether the pattern compiles within the size limits.
+    /// Whether a secret has a shape that is no credential.
+    pub fn allows(&self, secret: &[u8]) -> bool {
+        let build = |p: &String| regex::bytes::RegexBuilder::new(p).unicode(false).build().ok();
+        let allow = self.allow.get_or_init(|| self.allow_patterns.iter().filter_map(build).collect());
+        allow.iter().any(|a| a.is_match(secret))
+    }
+
+    /// Whether all patterns compile within the size limits.
     ///
     /// # Errors
     /// What the regex engine says.
@@ -346,7 +367,12 @@ impl TokenRule {
         let config = meta::Config::new().nfa_size_limit(Some(20 << 20));
         let mut builder = meta::Builder::new();
         builder.syntax(syntax::Config::new().unicode(false).utf8(false)).configure(config);
-        builder.build(&self.pattern).map(drop).map_err(|e| e.to_string())
+        builder.build(&self.pattern).map_err(|e| e.to_string())?;
+        for pattern in &self.allow_patterns {
+            let built = regex::bytes::RegexBuilder::new(pattern).unicode(false).build();
+            built.map_err(|e| format!("allow: {e}"))?;
+        }
+        Ok(())
     }
 }
 

@@ -165,7 +165,7 @@ pub fn decent(rule: &super::TokenRule, seed: u64, wrong: bool) -> Vec<u8> {
     for _ in 0..64 {
         value = make::secret(rule, &mut random, wrong);
         let noise = crate::detect::noise::check(&value, &value, rule.entropy, rule.words);
-        if noise.is_none() && !rule.allow.iter().any(|a| a.is_match(&value)) {
+        if noise.is_none() && !rule.allows(&value) {
             break;
         }
     }
