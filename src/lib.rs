@@ -4,10 +4,12 @@
 //! [`model`], and [`report`] shows them. [`pipeline`] alone knows all stages.
 
 pub mod cli;
+pub mod collect;
 pub mod detect;
 pub mod exit;
 pub mod model;
 pub mod notes;
+pub mod pipeline;
 pub mod report;
 pub mod rules;
 pub mod secret;

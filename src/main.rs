@@ -7,6 +7,7 @@ use unsprawl::exit::ExitCode;
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
+        Command::Scan(args) => unsprawl::cli::scan::run(args),
         Command::Rules(args) => unsprawl::cli::rules::run(args),
     };
     let code = result.unwrap_or_else(|error| match error.kind() {

@@ -303,7 +303,7 @@ fn hides(text: &[u8]) -> bool {
 }
 
 /// `%41` to `A`; everything else stays.
-fn unpercent(line: &[u8]) -> Vec<u8> {
+pub fn unpercent(line: &[u8]) -> Vec<u8> {
     let nibble = |c: Option<&u8>| c.and_then(|c| (*c as char).to_digit(16)).map(|d| d as u8);
     let mut out = Vec::with_capacity(line.len());
     let mut i = 0;
