@@ -355,6 +355,7 @@ impl NoteKind {
                 | Self::Link
                 | Self::GitIgnored
                 | Self::Excluded
+                | Self::ArchiveDamaged
                 | Self::ArchiveEncrypted
                 | Self::GitShallow
                 | Self::GitPartial
@@ -388,8 +389,6 @@ pub struct Totals {
     pub members: u64,
     /// Hits left out because of an inline comment.
     pub ignored_inline: u64,
-    /// Credentials below the wanted confidence are not searched; those found and then dropped are counted here.
-    pub below_confidence: u64,
     /// Wall time in milliseconds.
     pub millis: u64,
 }

@@ -347,7 +347,6 @@ fn hostile_report() -> impl Strategy<Value = Report> {
                     bytes: n[2],
                     members: n[3],
                     ignored_inline: n[4],
-                    below_confidence: n[5],
                     millis: n[6],
                 },
             }

@@ -135,7 +135,6 @@ fn summaries() {
     4 credentials found (1 certain, 1 high, 1 medium, 1 low) in 10 places.
     Scanned 1,234 files, 1 git object, 2 archive members, 5.0 MiB in 1 min 1 s.
     Left out 1 hit because of a comment that asks to ignore the line.
-    Left out 4 hits below the wanted confidence (--confidence).
     too-large: 3 files larger than the limit (--max-file-size raises it)
       big.bin: 12 GB
       and 2 more

@@ -27,7 +27,8 @@ fn draw(progress: &Progress, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         let (total, objects) = (load(&progress.objects_total), load(&progress.objects));
         let files = load(&progress.counters.files);
-        let template = if total > 0 { "{bar:30} {pos}/{len} git objects, {msg} files" } else { "{spinner} {msg} files" };
+        let template =
+            if total > 0 { "{bar:30} {pos}/{len} git objects, {msg} files" } else { "{spinner} {msg} files" };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

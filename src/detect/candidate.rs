@@ -163,6 +163,12 @@ fn accept(
     if noise.is_some() || rule.allows(whole) {
         return None;
     }
+    let example = |(name, g): &(String, usize)| {
+        name == "host" && group(*g).is_some_and(|h| noise::is_example_host(&view[h.range()]))
+    };
+    if rule.part_groups.iter().any(example) {
+        confidence = Confidence::Low;
+    }
     let offset = |at: usize| (at + base) as u32;
     let parts = rule.part_groups.iter().enumerate().filter_map(|(i, (_, g))| {
         let span = group(*g).filter(|s| !s.range().is_empty())?;

@@ -144,6 +144,16 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     PLACEHOLDERS.iter().any(|word| lower.len() >= word.len() && memchr::memmem::find(&lower, word).is_some())
 }
 
+/// Whether a host is set aside for examples and tests (RFC 2606, RFC 6761), or is this very machine.
+pub fn is_example_host(host: &[u8]) -> bool {
+    let host = host.to_ascii_lowercase();
+    let name = host.strip_suffix(b".").unwrap_or(&host);
+    let under = |domain: &[u8]| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."));
+    let reserved: [&[u8]; 8] =
+        [b"example.com", b"example.org", b"example.net", b"example", b"test", b"invalid", b"localhost", b"localdomain"];
+    reserved.into_iter().any(under) || name.starts_with(b"127.") || matches!(name, b"::1" | b"[::1]" | b"0.0.0.0")
+}
+
 /// Whether one character stands so often in a row that somebody leant on the key. Base64 of zeros is a run of `A`.
 fn has_run(value: &[u8]) -> bool {
     let limit = |b: u8| match b {
@@ -274,6 +284,16 @@ mod tests {
             });
             let n = dropped.count();
             assert!(n <= 20, "{n} of 20000 random values of {len} were dropped");
+        }
+    }
+
+    #[test]
+    fn example_hosts() {
+        for host in ["example.com", "db.Example.org.", "localhost", "a.test", "127.0.0.1", "[::1]"] {
+            assert!(is_example_host(host.as_bytes()), "{host}");
+        }
+        for host in ["myexample.com", "test.com", "contest", "db.internal", "10.0.0.1"] {
+            assert!(!is_example_host(host.as_bytes()), "{host}");
         }
     }
 

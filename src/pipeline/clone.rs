@@ -106,7 +106,8 @@ pub fn clone(url: &Url, keep: Option<&Path>) -> Result<(PathBuf, Option<tempfile
 /// `name.git` from the last component of a URL.
 fn folder_name(address: &str) -> String {
     let last = address.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default().trim_end_matches(".git");
-    let safe: String = last.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect();
+    let safe: String =
+        last.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect();
     format!("{}.git", if safe.trim_matches('.').is_empty() { "repository" } else { &safe })
 }
 
@@ -114,7 +115,9 @@ fn command(url: &Url, folder: &Path, home: &Path) -> Command {
     let mut git = Command::new("git");
     git.env_clear();
     // What ssh needs of the user's session, and where programs and certificates are.
-    for name in ["PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+    for name in
+        ["PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"]
+    {
         if let Some(value) = std::env::var_os(name) {
             git.env(name, value);
         }
@@ -161,7 +164,10 @@ mod tests {
         assert!(Url::parse("file:///tmp/x").is_none());
         assert!(Url::parse("a:b").is_none());
         let url = Url::parse("https://bob:p%40ss@example.com/o/r.git").unwrap().unwrap();
-        assert_eq!((url.address.as_str(), url.credentials.as_deref()), ("https://example.com/o/r.git", Some("bob:p@ss")));
+        assert_eq!(
+            (url.address.as_str(), url.credentials.as_deref()),
+            ("https://example.com/o/r.git", Some("bob:p@ss"))
+        );
         assert_eq!(url.shown, "https://example.com/o/r.git");
         assert_eq!(Url::parse("git@example.com:o/r").unwrap().unwrap().address, "git@example.com:o/r");
         assert!(Url::parse("ext::sh -c x").is_none());

@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, HashSet};
 use super::Context;
 use super::repository::Scanned;
 use crate::collect::{Collected, ObjectPlace};
-use crate::model::{
-    Exposure, Finding, GitPlace, Location, NoteKind, ObjectId, PathBytes, PlaceKind, Report, Validity,
-};
+use crate::model::{Exposure, Finding, GitPlace, Location, NoteKind, ObjectId, PathBytes, PlaceKind, Report, Validity};
 use crate::source::git::attribute::{self, Attribution, History, Hot};
 use crate::source::git::graph::Graph;
 use crate::source::git::tips::Reach;
 use crate::source::git::walk::Kind;
 
 /// Builds the findings of everything collected.
-pub fn build(context: &Context<'_>, repositories: &[(usize, Scanned<'_>)], collected: &mut Collected, report: &mut Report) {
+pub fn build(
+    context: &Context<'_>,
+    repositories: &[(usize, Scanned<'_>)],
+    collected: &mut Collected,
+    report: &mut Report,
+) {
     let count = collected.credentials.len();
     let mut locations: Vec<Vec<Location>> = vec![Vec::new(); count];
     let mut exposures: Vec<Option<Exposure>> = vec![None; count];
@@ -60,18 +63,22 @@ pub fn build(context: &Context<'_>, repositories: &[(usize, Scanned<'_>)], colle
         });
     }
     report.findings.sort_by(|a, b| {
-        (b.confidence, &a.rule, order(&a.locations[0]), a.fingerprint)
-            .cmp(&(a.confidence, &b.rule, order(&b.locations[0]), b.fingerprint))
+        (b.confidence, &a.rule, order(&a.locations[0]), a.fingerprint).cmp(&(
+            a.confidence,
+            &b.rule,
+            order(&b.locations[0]),
+            b.fingerprint,
+        ))
     });
 }
 
-type Order<'a> = (usize, bool, i64, &'a PathBytes, u64, u64);
+type Order<'a> = (usize, bool, i64, PlaceKind, &'a PathBytes, u64, u64);
 
 /// Oldest in git first, then files; then by path and position.
 fn order(location: &Location) -> Order<'_> {
     let git = location.git.as_ref();
     let time = git.and_then(|g| g.commit.as_ref()).map_or(i64::MAX, |c| c.committer.time);
-    (location.target, git.is_none(), time, &location.path, location.span.line, location.span.column)
+    (location.target, git.is_none(), time, location.kind, &location.path, location.span.line, location.span.column)
 }
 
 /// What hits of one repository are grouped by: credential, kind of place, path, member, and the object itself where it has

@@ -43,9 +43,8 @@ impl Context<'_> {
 
     fn objects(&self, index: usize, target: &ResolvedRepository, entries: &[IndexEntry]) -> Option<Graph> {
         let store = target.store.as_ref()?;
-        let selection = target
-            .part
-            .map(|part| select::select(&target.repository, store, &target.refs, entries, part, &self.notes));
+        let selection =
+            target.part.map(|part| select::select(&target.repository, store, &target.refs, entries, part, &self.notes));
         let commits = selection.is_none().then(|| GraphBuilder::new(store.hash_len()));
         let expected = selection.as_ref().map_or(store.object_count(), |s| s.len() as u64);
         self.progress.objects_total.fetch_add(expected, Ordering::Relaxed);
@@ -94,7 +93,8 @@ impl Context<'_> {
             _ => None,
         };
         // With a part of history only, what is unchanged may not have been scanned: that is what was asked for.
-        let skip = |path: &Path, meta: &std::fs::Metadata| target.index.unchanged(path.as_os_str().as_bytes(), meta, size);
+        let skip =
+            |path: &Path, meta: &std::fs::Metadata| target.index.unchanged(path.as_os_str().as_bytes(), meta, size);
         let entries = target.index.entries();
         let always = |path: &Path, folder: bool| {
             let path = path.as_os_str().as_bytes();
@@ -152,15 +152,25 @@ impl ObjectVisitor<'_> {
             context.progress.objects.fetch_add(1, Ordering::Relaxed);
             context.progress.object_bytes.fetch_add(object.data.len() as u64, Ordering::Relaxed);
         }
-        if object.kind == Kind::Commit && let Some(commits) = self.commits {
+        if object.kind == Kind::Commit
+            && let Some(commits) = self.commits
+        {
             commits.add(&object.id, object.data);
         }
-        if object.kind == Kind::Blob && let Some(format) = archive::sniff(object.data) {
+        if object.kind == Kind::Blob
+            && let Some(format) = archive::sniff(object.data)
+        {
             if gather {
                 let origin = self.origin(object.id, object.kind);
                 let limits = &context.request.limits;
-                let expanded =
-                    archive::expand(archive::Data::Memory(object.data), format, &origin, limits, &context.notes, &self.sink);
+                let expanded = archive::expand(
+                    archive::Data::Memory(object.data),
+                    format,
+                    &origin,
+                    limits,
+                    &context.notes,
+                    &self.sink,
+                );
                 context.count_expanded(&expanded);
             }
             return State::default();

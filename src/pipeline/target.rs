@@ -80,7 +80,11 @@ fn one(request: &Request, target: &str, notes: &Arc<Notes>) -> Result<Resolved, 
             Ok(Resolved::Files { name: target.to_owned(), path, work_tree })
         }
         Err(error @ DiscoverError::BrokenLink { .. }) => {
-            notes.add(NoteKind::GitMissing, path.as_os_str().as_encoded_bytes(), format!("{error}: only its files are scanned"));
+            notes.add(
+                NoteKind::GitMissing,
+                path.as_os_str().as_encoded_bytes(),
+                format!("{error}: only its files are scanned"),
+            );
             Ok(Resolved::Files { name: target.to_owned(), path, work_tree: None })
         }
         Err(error) => Err(ScanError::Target(target.to_owned(), error.to_string())),
@@ -95,9 +99,8 @@ fn open_repository(
     notes: &Arc<Notes>,
 ) -> Result<Resolved, ScanError> {
     let wrong = |reason: String| ScanError::Target(name.clone(), reason);
-    let repository = discover(path)
-        .map_err(|e| wrong(e.to_string()))?
-        .ok_or_else(|| wrong("there is no git repository".into()))?;
+    let repository =
+        discover(path).map_err(|e| wrong(e.to_string()))?.ok_or_else(|| wrong("there is no git repository".into()))?;
     let place = repository.git_dir.as_os_str().as_encoded_bytes().to_vec();
     let store = if repository.unknown_format {
         notes.add(NoteKind::GitDamaged, &place, "the object format is not known: history is not scanned");
@@ -120,7 +123,15 @@ fn open_repository(
         Some(store) => part(request, &name, store, &refs)?,
         None => None,
     };
-    Ok(Resolved::Repository(Box::new(ResolvedRepository { name, repository, store, refs, index, part, _clone: temporary })))
+    Ok(Resolved::Repository(Box::new(ResolvedRepository {
+        name,
+        repository,
+        store,
+        refs,
+        index,
+        part,
+        _clone: temporary,
+    })))
 }
 
 /// The part of history that is asked for.

@@ -65,10 +65,6 @@ fn scanned(report: &Report, out: &mut String) {
         let hits = count(t.ignored_inline, "hit", "hits");
         line(out, format_args!("Left out {hits} because of a comment that asks to ignore the line."));
     }
-    if t.below_confidence > 0 {
-        let hits = count(t.below_confidence, "hit", "hits");
-        line(out, format_args!("Left out {hits} below the wanted confidence (--confidence)."));
-    }
 }
 
 fn notes(shown: &Shown<'_>, kind: NoteKind, n: u64, style: Style, out: &mut String) {
