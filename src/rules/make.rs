@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use base64::Engine;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::TokenRule;
 use super::checksum::{Recipe, bech32_checksum};
+use super::schema::Structure;
+use crate::detect::structure::{self, URL_SAFE};
 
 /// A small generator of pseudo-random numbers (SplitMix64): good enough for examples, nothing secret comes from it.
 #[derive(Clone, Debug)]
@@ -50,7 +53,40 @@ pub fn secret(rule: &TokenRule, random: &mut Random, wrong: bool) -> Vec<u8> {
         made.fix(checksum, wrong);
     }
     let span = made.groups.get(&rule.secret_group).cloned().unwrap_or(0..made.text.len());
-    made.text[span].to_vec()
+    let body = made.groups.get(&rule.body_group).cloned().unwrap_or(span.clone());
+    let Some(structure) = rule.structure else { return made.text[span].to_vec() };
+    let shaped = shape(structure, &made.text[body.clone()]);
+    [&made.text[span.start..body.start.max(span.start)], &shaped, &made.text[body.end.min(span.end)..span.end]].concat()
+}
+
+/// Random text that fits the pattern but has no structure, with the structure; what the pattern fixed is left alone.
+fn shape(structure: Structure, body: &[u8]) -> Vec<u8> {
+    let words: String = body.iter().filter(|b| b.is_ascii_alphanumeric()).map(|b| char::from(*b)).collect();
+    let words = &words[words.len() / 2..];
+    let base64 = |json: String| URL_SAFE.encode(json).trim_end_matches('=').as_bytes().to_vec();
+    match structure {
+        _ if structure::fits(structure, body) => body.to_vec(),
+        Structure::Jwt => {
+            let mut parts: Vec<Vec<u8>> = body.split(|b| *b == b'.').map(<[u8]>::to_vec).collect();
+            match parts.as_mut_slice() {
+                [header, payload, _] => {
+                    *header = base64(r#"{"alg":"HS256"}"#.into());
+                    *payload = base64(format!(r#"{{"sub":"{words}"}}"#));
+                }
+                [header, .., _] => *header = base64(r#"{"alg":"dir","enc":"A128GCM"}"#.into()),
+                _ => {}
+            }
+            parts.join(&b'.')
+        }
+        // A string as long as the made body, so that the pattern's length still holds.
+        Structure::Base64Json => base64(format!(r#"{{"k":"{words}{words}"}}"#)),
+        // The head of a short DER sequence; headers and bodies of other kinds stand as the pattern made them.
+        Structure::Pem => match body {
+            [b'M', _, _, _, rest @ ..] => [b"MCAC", rest].concat(),
+            _ => body.to_vec(),
+        },
+        Structure::Macaroon => body.to_vec(),
+    }
 }
 
 impl Made {
