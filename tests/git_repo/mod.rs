@@ -1,6 +1,8 @@
 //! Repositories made by git itself, and what the library says of them.
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod random;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -137,6 +137,12 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
         }
     }
     let presence = presence(history.graph, &trees, sets, &of_blob);
+    let lacking = (0..presence.holes.len()).filter(|c| presence.holes[*c] && reach[*c] == Reach::Refs).count();
+    if lacking > 0 {
+        let kind = if history.repo.partial { NoteKind::GitPartial } else { NoteKind::GitMissing };
+        let detail = format!("{lacking} commits have trees that are not here: not all places are known");
+        notes.add(kind, history.repo.git_dir.as_os_str().as_encoded_bytes(), detail);
+    }
     let mut finder = Finder::new(history, &trees, &presence, &reach, of_blob.len());
     finder.commits(&tips);
     finder.dangling();

@@ -18,8 +18,8 @@ pub const ROOT: PathNumber = 0;
 const DEPTH: u16 = 2048;
 /// Longest path in bytes.
 const LENGTH: u32 = 64 << 10;
-/// Most paths.
-const COUNT: usize = 4 << 20;
+/// Most paths; only those that lead to something wanted count.
+const COUNT: usize = 1 << 20;
 /// Most trees at paths that are entered.
 const VISITS: u64 = 32 << 20;
 /// Marks a path that is stored whole.

@@ -41,6 +41,9 @@ pub fn resolve(store: &ObjectStore, refs: &Refs, rev: &str) -> Result<ObjectId, 
     }
     let mut id = to_commit(store, named(store, refs, name)?, rev)?;
     while let Some(step) = steps.chars().next() {
+        if step != '^' && step != '~' {
+            return Err(RevError::Unsupported(rev.into()));
+        }
         steps = &steps[1..];
         if let Some(tail) = steps.strip_prefix("{commit}").or_else(|| steps.strip_prefix("{}")).filter(|_| step == '^')
         {
@@ -49,9 +52,6 @@ pub fn resolve(store: &ObjectStore, refs: &Refs, rev: &str) -> Result<ObjectId, 
         }
         let digits = steps.find(|c: char| !c.is_ascii_digit()).unwrap_or(steps.len());
         let (number, tail) = steps.split_at(digits);
-        if !tail.is_empty() && !tail.starts_with(['^', '~']) {
-            return Err(RevError::Unsupported(rev.into()));
-        }
         let number = if number.is_empty() { 1 } else { number.parse::<usize>().unwrap_or(usize::MAX) };
         steps = tail;
         let (times, which) = if step == '~' { (number, 1) } else { (1, number) };
