@@ -1,5 +1,7 @@
 //! Measures attribution: `attribute REPOSITORY COUNT [SEED]` picks COUNT random blobs and finds their commits and paths.
 //!
+//! `attribute REPOSITORY since REVISION` finds the objects that are new since a commit instead.
+//!
 //! Prints wall time, CPU time and peak memory after each phase (CPU and memory on Linux only).
 #![allow(clippy::print_stdout)]
 
@@ -13,6 +15,8 @@ use unsprawl::source::git::attribute::{History, Hot, attribute};
 use unsprawl::source::git::discover::discover;
 use unsprawl::source::git::graph::Graph;
 use unsprawl::source::git::refs::Refs;
+use unsprawl::source::git::rev::resolve;
+use unsprawl::source::git::select::{Part, Since, select};
 use unsprawl::source::git::store::ObjectStore;
 use unsprawl::source::git::walk::Kind;
 use unsprawl::source::git::worktree::WorkTree;
@@ -22,6 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [path, count, seed @ ..] = args.as_slice() else {
         return Err("usage: attribute REPOSITORY COUNT [SEED]".into());
     };
+    if let ("since", [rev]) = (count.as_str(), seed) {
+        return since(path, rev);
+    }
     let (count, mut seed) = (count.parse::<usize>()?, seed.first().map_or(Ok(1), |s| s.parse::<u64>())?);
     let notes = Arc::new(Notes::default());
     let repo = discover(Path::new(path))?.ok_or("no repository")?;
@@ -58,6 +65,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} {} {exposure:?}", hot.id, String::from_utf8_lossy(&found.path(place)));
     }
     println!("{:?}", notes.take().1);
+    Ok(())
+}
+
+fn since(path: &str, rev: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let notes = Arc::new(Notes::default());
+    let mut clock = Clock::new();
+    let repo = discover(Path::new(path))?.ok_or("no repository")?;
+    let store = ObjectStore::open(&repo.objects_dir, repo.hash_len, Arc::clone(&notes))?;
+    let refs = Refs::load(&repo, &notes);
+    clock.lap("open");
+    let part = Part { branch: refs.head(), since: Some(Since::Commit(resolve(&store, &refs, rev)?)) };
+    clock.lap("resolve");
+    let chosen = select(&repo, &store, &refs, &[], part, &notes);
+    clock.lap("select");
+    println!("{} commits, {} objects", chosen.commits, chosen.len());
     Ok(())
 }
 

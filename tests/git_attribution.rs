@@ -4,7 +4,7 @@
 mod git_repo;
 
 use git_repo::{Repo, START};
-use unsprawl::model::{NoteKind, PlaceKind};
+use unsprawl::model::PlaceKind;
 use unsprawl::source::git::tips::Reach;
 
 #[test]
@@ -221,6 +221,7 @@ fn notes_messages_and_tags() {
     assert_eq!((found.introduced(1), found.exposure(1).unreachable), (Some(commit), false));
     assert!(found.exposure(1).warnings[0].contains("no later commit removes"));
     assert_eq!((found.place(2).0.kind, found.place(2).0.reach), (PlaceKind::Tag, Reach::Refs));
+    assert_eq!(found.commit(&found.place(2).0), found.introduced(1));
     assert!(!found.exposure(2).unreachable);
     repo.git(&["tag", "-d", "v1"]);
     assert!(repo.find().exposure(2).unreachable);
@@ -389,54 +390,4 @@ fn packing_changes_nothing() {
     repo.git(&["repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=50"]);
     assert_eq!(seen(&repo), loose);
     assert!(loose[0].ends_with("6 []"), "{}", loose[0]);
-}
-
-/// Makes a tree from lines of `git ls-tree`.
-fn mktree(repo: &Repo, lines: &str) -> String {
-    String::from_utf8(repo.run(&["mktree", "--missing"], lines.as_bytes())).unwrap().trim().to_owned()
-}
-
-#[test]
-fn trees_that_spell_countless_paths() {
-    let repo = Repo::new();
-    let blob = String::from_utf8(repo.run(&["hash-object", "-w", "--stdin"], b"KEY-0")).unwrap();
-    let mut tree = mktree(&repo, &format!("100644 blob {}\tkey\n", blob.trim()));
-    for _ in 0..12 {
-        tree = mktree(&repo, &(0..10).map(|n| format!("040000 tree {tree}\td{n}\n")).collect::<String>());
-    }
-    let commit = repo.git(&["commit-tree", "-m", "bomb", &tree]);
-    repo.git(&["update-ref", "refs/heads/main", &commit]);
-    let found = repo.find();
-    assert_eq!(found.notes, [(NoteKind::LocationLimit, 1)]);
-    assert_eq!((found.introduced(0), found.exposure(0).at_head), (Some(commit), true));
-    assert!(!found.places(0).is_empty() && found.places(0).len() <= 10_000);
-}
-
-#[test]
-fn trees_deeper_than_any_limit() {
-    let repo = Repo::new();
-    let blob = String::from_utf8(repo.run(&["hash-object", "-w", "--stdin"], b"KEY-0")).unwrap();
-    let mut script = format!("commit refs/heads/main\ncommitter A <a@b> {START} +0000\ndata 0\n");
-    script += &format!("M 100644 {} {}key\n", blob.trim(), "d/".repeat(3000));
-    repo.run(&["fast-import", "--quiet"], script.as_bytes());
-    let found = repo.find();
-    assert_eq!(found.notes, [(NoteKind::LocationLimit, 1)]);
-    assert!(found.exposure(0).at_head && found.introduced(0).is_some());
-}
-
-#[test]
-fn missing_trees_are_told_and_nothing_is_guessed() {
-    let mut repo = Repo::new();
-    let added = repo.put("dir/key", "KEY-0");
-    repo.put("dir/other", "text");
-    let lost = repo.git(&["rev-parse", "HEAD:dir"]);
-    repo.remove("dir/key");
-    let removed = repo.commit("remove");
-    repo.remove(&format!(".git/objects/{}/{}", &lost[..2], &lost[2..]));
-    let found = repo.find();
-    assert_eq!(found.notes, [(NoteKind::GitMissing, 1)]);
-    assert_eq!(found.introduced(0), Some(added));
-    assert!(found.exposure(0).warnings.iter().any(|w| w.contains("trees are missing")));
-    // The commit that removed it cannot be told from the one whose tree is lost.
-    assert_ne!(found.removed(0), Some(removed));
 }

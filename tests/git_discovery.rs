@@ -161,6 +161,17 @@ fn all_names_loose_and_packed() {
 }
 
 #[test]
+fn replaced_objects_are_told_and_ignored() {
+    let mut repo = Repo::new();
+    let first = repo.put("a", "KEY-0");
+    let second = repo.put("a", "text");
+    repo.git(&["replace", &second, &first]);
+    let found = repo.find();
+    assert_eq!(found.notes, [(NoteKind::Other, 1)]);
+    assert_eq!((found.removed(0), found.exposure(0).at_head), (Some(second), false));
+}
+
+#[test]
 fn hostile_refs() {
     let mut repo = Repo::new();
     let id = repo.put("a", "text");

@@ -18,7 +18,7 @@ use super::paths::{Descent, PathNumber, Paths, ROOT};
 use super::refs::Refs;
 use super::sets::{EMPTY, SetNumber, Sets};
 use super::store::ObjectStore;
-use super::tips::{Reach, Tips};
+use super::tips::{self, Peeled, Reach, Tips};
 use super::trees::{Target, TreeBuilder, Trees, Wanted};
 use super::walk::{Kind, Kinds, WalkOptions};
 use super::worktree::IndexEntry;
@@ -27,6 +27,8 @@ use crate::notes::Notes;
 
 /// Most places of one object that are kept.
 const PLACES: u32 = 10_000;
+/// Most places of all objects that are kept.
+const ALL_PLACES: usize = 2 << 20;
 
 /// What attribution works on.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +65,8 @@ pub struct Place {
     pub kind: PlaceKind,
     /// The path; see [`Attribution::path`].
     pub path: PathNumber,
-    /// The oldest commit that has the object at this path (for a commit itself); see [`Attribution::commit`]. Commits
-    /// that a ref reaches come before others. `None` if no commit has it, or a ref names it directly.
+    /// The oldest commit that has the object at this path; see [`Attribution::commit`]. Commits that a ref reaches come
+    /// before others. For a commit this is itself, for a tag what it stands for. `None` if no commit has the object.
     pub commit: Option<u32>,
     /// By what it is reached.
     pub reach: Reach,
@@ -138,7 +140,7 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
     }
     let presence = presence(history.graph, &trees, sets, &of_blob);
     let lacking = (0..presence.holes.len()).filter(|c| presence.holes[*c] && reach[*c] == Reach::Refs).count();
-    if lacking > 0 {
+    if lacking > 0 && !wanted.is_empty() {
         let kind = if history.repo.partial { NoteKind::GitPartial } else { NoteKind::GitMissing };
         let detail = format!("{lacking} commits have trees that are not here: not all places are known");
         notes.add(kind, history.repo.git_dir.as_os_str().as_encoded_bytes(), detail);
@@ -159,7 +161,7 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
         .zip(&numbers)
         .map(|(hot, number)| match hot.kind {
             Kind::Commit => vec![commit_place(history.graph, &reach, &hot.id)],
-            Kind::Tag => vec![tag_place(&tips, &hot.id)],
+            Kind::Tag => vec![tag_place(history, &tips, &hot.id)],
             _ => of_object(found.get(*number as usize).map_or(&[], |p| p), &paths, &trees, &tips.blobs, &hot.id),
         })
         .collect();
@@ -173,6 +175,9 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
 /// Decodes every tree once.
 fn read_trees(history: &History<'_>, wanted: &Wanted, notes: &Notes) -> Trees {
     let builder = TreeBuilder::new(history.store.hash_len(), wanted, notes);
+    if wanted.is_empty() {
+        return builder.finish(); // credentials in messages only
+    }
     history.store.walk(Kinds::of(&[Kind::Tree]), None, &builder, &WalkOptions::default());
     builder.finish()
 }
@@ -274,7 +279,7 @@ impl<'a> Finder<'a> {
         self.descent.descend(tree, &mut self.paths, |blob, path, paths| {
             let list = &mut found[blob as usize];
             let next = list.len() as u32;
-            if next >= PLACES {
+            if next >= PLACES || at.len() >= ALL_PLACES {
                 paths.cut = true;
             } else if *at.entry((blob, path)).or_insert(next) == next {
                 list.push(Place { kind, path, commit, reach, present: false });
@@ -353,7 +358,7 @@ impl<'a> Finder<'a> {
 fn of_object(found: &[Place], paths: &Paths, trees: &Trees, named: &IdTable, id: &ObjectId) -> Vec<Place> {
     let mut places = found.to_vec();
     let bare = |kind, reach| Place { kind, path: ROOT, commit: None, reach, present: false };
-    if named.contains(id) {
+    if named.contains(id) && places.iter().all(|p| p.reach != Reach::Refs) {
         places.push(bare(PlaceKind::Blob, Reach::Refs));
     }
     if places.iter().any(|p| p.kind != PlaceKind::Dangling) {
@@ -372,7 +377,11 @@ fn commit_place(graph: &Graph, reach: &[Reach], id: &ObjectId) -> Place {
     Place { kind: PlaceKind::Commit, path: ROOT, commit, reach, present: false }
 }
 
-fn tag_place(tips: &Tips, id: &ObjectId) -> Place {
+fn tag_place(history: &History<'_>, tips: &Tips, id: &ObjectId) -> Place {
     let reach = if tips.tags.contains(id) { Reach::Refs } else { Reach::Nothing };
-    Place { kind: PlaceKind::Tag, path: ROOT, commit: None, reach, present: false }
+    let commit = match tips::peel(history.store, history.graph, *id, &mut IdTable::new(history.store.hash_len())) {
+        Some(Peeled::Commit(commit)) => Some(commit),
+        _ => None,
+    };
+    Place { kind: PlaceKind::Tag, path: ROOT, commit, reach, present: false }
 }

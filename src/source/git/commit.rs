@@ -137,6 +137,7 @@ fn number(text: &[u8]) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     const PARENT: &str = "5b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -198,5 +199,17 @@ mod tests {
         assert_eq!(tag_target(data.as_bytes()), Some((ObjectId::from_hex(TREE.as_bytes()).unwrap(), Some(Kind::Tree))));
         assert_eq!(tag_target(b"object zz\n"), None);
         assert_eq!(tag_target(b""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(lines in prop::collection::vec(
+            ("(tree |parent |author |committer |object |type |encoding | |x)", prop::collection::vec(any::<u8>(), 0..50)), 0..6)) {
+            let data: Vec<u8> = lines.iter().flat_map(|(key, value)| [key.as_bytes(), value, b"\n"].concat()).collect();
+            let id = ObjectId::from_hex(TREE.as_bytes()).unwrap();
+            prop_assert!(header(&data, 20).parents.len() <= lines.len());
+            prop_assert!(info(id, &data).subject.chars().count() <= SUBJECT);
+            tag_target(&data);
+        }
     }
 }

@@ -159,6 +159,7 @@ fn value_of(text: &[u8]) -> (Vec<u8>, &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn storage_keys_are_read_as_git_writes_them() {
@@ -188,5 +189,14 @@ mod tests {
     fn a_key_in_a_comment_or_a_subsection_does_not_count() {
         assert_eq!(storage(b"[core \"x\"]\nbare = true\n;[core]\n#bare = true\n"), Storage::default());
         assert_eq!(storage(b"[remote]\npromisor = true\n[[[\n[core\nbare\n"), Storage::default());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(parts in prop::collection::vec(prop_oneof![
+            Just(b"[core]\n".to_vec()), Just(b"[remote \"a".to_vec()), Just(b"\"]".to_vec()), Just(b"bare=".to_vec()),
+            Just(b"\\\r\n".to_vec()), prop::collection::vec(any::<u8>(), 0..20)], 0..12)) {
+            storage(&parts.concat());
+        }
     }
 }

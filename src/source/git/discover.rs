@@ -53,7 +53,7 @@ pub struct Repository {
     pub reftable: bool,
     /// The object format is not known; objects cannot be read.
     pub unknown_format: bool,
-    /// `.git` is a file (submodule, linked worktree) that leads here.
+    /// `.git` is a file (submodule, linked worktree) or a link that leads here.
     pub link: Option<PathBuf>,
 }
 
@@ -109,7 +109,8 @@ pub fn discover(path: &Path) -> Result<Option<Repository>, DiscoverError> {
         let dot_git = root.join(".git");
         let Ok(meta) = fs::metadata(&dot_git) else { continue };
         let (git_dir, link) = if meta.is_dir() {
-            (dot_git, None)
+            let link = fs::symlink_metadata(&dot_git).is_ok_and(|m| m.is_symlink()).then(|| lexical(&dot_git));
+            (link.clone().unwrap_or(dot_git), link)
         } else if let Some(target) = meta.is_file().then(|| gitfile(&dot_git)).flatten() {
             if !is_git_dir(&target) {
                 return Err(DiscoverError::BrokenLink { file: dot_git, target });

@@ -200,6 +200,14 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(data in prop::collection::vec(prop_oneof![Just(b' '), Just(0), Just(b'4'), any::<u8>()], 0..200)) {
+            let (known, whole) = Reader::new(&data, 20, keep_some).whole();
+            prop_assert_eq!(known.bounds.last() == Some(&(data.len() as u32)), whole);
+        }
+    }
+
     #[test]
     fn what_was_copied_is_not_read_again() {
         let names: Vec<(String, u8)> = (0..100).map(|i| (format!("f{i}"), i)).collect();

@@ -8,6 +8,7 @@ use super::graph::Graph;
 use super::ids::QuickState;
 use super::sets::SetNumber;
 use super::tips::{Reach, Tips};
+use super::walk::Kind;
 use crate::model::{CommitInfo, Exposure, PlaceKind};
 
 /// 1980-01-01: no commit is older.
@@ -61,7 +62,8 @@ pub(super) fn facts(
             }
         }
     }
-    let holes = presence.holes.iter().any(|h| *h);
+    let in_trees = hot.iter().any(|h| h.kind == Kind::Blob);
+    let holes = in_trees && presence.holes.iter().any(|h| *h);
     facts.iter_mut().for_each(|fact| fact.holes = holes);
     facts
 }

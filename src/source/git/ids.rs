@@ -1,4 +1,4 @@
-//! Compact tables of object ids: numbered in the order of insertion, 20 or 32 bytes each plus about 8 for the look-up.
+//! Compact tables of object ids: numbered in the order of insertion, 20 or 32 bytes each plus about 16 for the look-up.
 //!
 //! Contract: no table trusts ids to be evenly spread. A forged pack index may name any id, so the hash is keyed.
 
@@ -12,8 +12,8 @@ pub struct IdTable {
     width: usize,
     key: IdKey,
     ids: Vec<u8>,
-    /// Number + 1, or 0 for an empty slot. The length is a power of two.
-    slots: Vec<u32>,
+    /// Number + 1 below 32 bits of the hash, or 0 for an empty slot. The length is a power of two.
+    slots: Vec<u64>,
 }
 
 /// Key of the hash over ids; one per table or group of tables.
@@ -117,7 +117,7 @@ impl IdTable {
             Err(slot) => {
                 let number = self.len() as u32;
                 self.ids.extend_from_slice(id);
-                self.slots[slot] = number + 1;
+                self.slots[slot] = hash << 32 | u64::from(number + 1);
                 (number, true)
             }
         }
@@ -132,25 +132,29 @@ impl IdTable {
     #[inline]
     fn find(&self, hash: u64, id: &[u8]) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut slot = hash as u32 as usize & mask;
         loop {
-            match self.slots[slot] {
-                0 => return Err(slot),
-                found if self.bytes(found - 1) == id => return Ok(found - 1),
-                _ => slot = (slot + 1) & mask,
+            let found = self.slots[slot];
+            if found == 0 {
+                return Err(slot);
             }
+            let number = (found as u32).wrapping_sub(1);
+            if (found >> 32) as u32 == hash as u32 && self.bytes(number) == id {
+                return Ok(number);
+            }
+            slot = (slot + 1) & mask;
         }
     }
 
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(16);
-        let mut slots = vec![0u32; size];
-        for (number, id) in self.ids.chunks_exact(self.width).enumerate() {
-            let mut slot = self.key.hash(id) as usize & (size - 1);
+        let mut slots = vec![0; size];
+        for found in self.slots.iter().filter(|found| **found != 0) {
+            let mut slot = (found >> 32) as usize & (size - 1);
             while slots[slot] != 0 {
                 slot = (slot + 1) & (size - 1);
             }
-            slots[slot] = number as u32 + 1;
+            slots[slot] = *found;
         }
         self.slots = slots;
     }

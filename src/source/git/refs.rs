@@ -61,6 +61,11 @@ pub struct Ref {
 }
 
 impl Ref {
+    /// Whether git keeps what it names: then it is here unless something went wrong.
+    pub fn keeps(&self) -> bool {
+        self.class == RefClass::Head || self.name.starts_with(b"refs/")
+    }
+
     /// The name of the branch, without the remote it is from; `None` for what is no branch.
     pub fn branch(&self) -> Option<&[u8]> {
         match self.class {
@@ -108,6 +113,11 @@ impl Refs {
                 reader.heads(&dir, &prefix);
             }
             reader.logs(&dir.join("logs"), &join(&prefix, b"logs"), &mut seen);
+        }
+        let replaced = reader.values.keys().any(|name| name.starts_with(b"refs/replace/"));
+        if replaced || repo.common_dir.join("info/grafts").exists() {
+            let detail = "replaced objects and grafted parents are ignored: history counts as it is stored";
+            notes.add(NoteKind::Other, place(&repo.common_dir), detail);
         }
         reader.finish()
     }

@@ -47,7 +47,7 @@ pub struct Tips {
 }
 
 impl Tips {
-    /// Follows every name to its commit. Names that lead nowhere are noted, except in reflogs, where they are ordinary.
+    /// Follows every name to its commit. Refs that lead nowhere are noted; reflogs, `FETCH_HEAD` and the like may.
     pub fn resolve(store: &ObjectStore, graph: &Graph, refs: &Refs, notes: &Notes) -> Self {
         let width = store.hash_len();
         let mut tips = Self {
@@ -67,8 +67,8 @@ impl Tips {
                 Some(Peeled::Blob(id)) if named.class != RefClass::Reflog => {
                     tips.blobs.insert(id.as_bytes());
                 }
-                None if named.class != RefClass::Reflog && named.class != RefClass::Stash => {
-                    let detail = format!("{} names an object that is not here", printable(&named.name));
+                None if named.keeps() => {
+                    let detail = format!("{} names an object that is not here or damaged", printable(&named.name));
                     notes.add(NoteKind::GitMissing, named.target.to_string(), detail);
                 }
                 _ => {}

@@ -44,6 +44,11 @@ impl Wanted {
         out
     }
 
+    /// Whether nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The number of a wanted blob.
     #[inline]
     pub fn get(&self, id: &[u8]) -> Option<u32> {
