@@ -1,9 +1,10 @@
 //! Reads every blob of a git repository and tells how fast that was.
 //!
-//! `cargo run --release --example read_history -- PATH [walk|floor|plan] [--kinds all] [--memory MIB] [--threads N]`
+//! `cargo run --release --example read_history -- PATH [walk|floor|plan|verify] [--kinds all] [--memory MIB] [--threads N]`
 //!
 //! PATH is a repository or its objects folder. `walk` decodes every object and adds up its bytes; `floor` only inflates
-//! every entry, which no reader can avoid; `plan` only reads the heads of entries.
+//! every entry, which no reader can avoid; `plan` only reads the heads of entries; `verify` checks the hash of what is
+//! decoded against its id.
 #![allow(clippy::print_stdout)]
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use unsprawl::model::ObjectId;
 use unsprawl::notes::Notes;
+use unsprawl::source::git::hash::object_id;
 use unsprawl::source::git::store::ObjectStore;
 use unsprawl::source::git::walk::{Kind, Kinds, Object, Segment, Visitor, WalkOptions};
 
@@ -22,16 +24,29 @@ struct Sum {
     inserted: AtomicU64,
     segments: AtomicU64,
     parts: AtomicU64,
+    verify: bool,
+    wrong: AtomicU64,
+}
+
+impl Sum {
+    fn check(&self, object: Object<'_>) {
+        let hash_len = object.id.as_bytes().len();
+        if self.verify && object_id(hash_len, object.kind, object.data) != Some(object.id) {
+            self.wrong.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Visitor for Sum {
     type State = ();
 
     fn whole(&self, object: Object<'_>, _: bool) {
+        self.check(object);
         self.inserted.fetch_add(object.data.len() as u64, Ordering::Relaxed);
     }
 
-    fn delta(&self, _: Object<'_>, (): &(), segments: &[Segment], _: bool) {
+    fn delta(&self, object: Object<'_>, (): &(), segments: &[Segment], _: bool) {
+        self.check(object);
         let inserts = segments.iter().map(|s| if let Segment::Insert { len, .. } = s { *len as u64 } else { 0 });
         self.inserted.fetch_add(inserts.sum(), Ordering::Relaxed);
         self.segments.fetch_add(segments.len() as u64, Ordering::Relaxed);
@@ -52,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--memory" => options.memory = value()?.parse::<u64>()? << 20,
             "--threads" => options.threads = value()?.parse()?,
             "--kinds" if value()? == "all" => kinds = Kinds::ALL,
-            "walk" | "floor" | "plan" => mode = arg,
+            "walk" | "floor" | "plan" | "verify" => mode = arg,
             _ => path = Some(PathBuf::from(arg)),
         }
     }
@@ -73,19 +88,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .find(|store| store.as_ref().is_ok_and(|s| s.object_count() > 0))
         .ok_or("no objects there")??;
     println!("open:  {:8.3} s, {} objects", start.elapsed().as_secs_f64(), store.object_count());
-    let sum = Sum::default();
+    let sum = Sum { verify: mode == "verify", ..Sum::default() };
     let start = Instant::now();
     // Wants nothing: what is left is the plan.
     store.walk(kinds, Some(&|_| false), &sum, &options);
     println!("plan:  {:8.3} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     let seen = match mode.as_str() {
-        "walk" => store.walk(kinds, None, &sum, &options),
+        "walk" | "verify" => store.walk(kinds, None, &sum, &options),
         "floor" => store.inflate_only(kinds),
         _ => Default::default(),
     };
     println!("{mode}: {:8.3} s, {} objects, {} bytes", start.elapsed().as_secs_f64(), seen.objects, seen.bytes);
     let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+    if sum.verify {
+        println!("wrong hashes: {}", sum.wrong.load(Ordering::Relaxed));
+    }
     println!("new bytes {}, segments {}, parts {}", count(&sum.inserted), count(&sum.segments), count(&sum.parts));
     for (kind, n) in notes.take().1 {
         println!("note: {kind:?} x {n}");

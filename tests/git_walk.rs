@@ -3,8 +3,9 @@
 
 mod repositories;
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use repositories::{Collect, commit, expected, git_in, repository};
 use unsprawl::model::{NoteKind, ObjectId};
@@ -290,4 +291,41 @@ fn bases_outside_of_the_pack() {
     }
     put();
     show();
+}
+
+/// One delta tree of all objects is split between the threads.
+#[test]
+fn one_tree_keeps_all_threads_busy() {
+    struct Slow(Mutex<HashMap<std::thread::ThreadId, u32>>);
+    impl Visitor for Slow {
+        type State = ();
+        fn whole(&self, _: Object<'_>, _: bool) {
+            *self.0.lock().unwrap().entry(std::thread::current().id()).or_default() += 1;
+            // Longer than decoding takes, so that the number of cores does not matter.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        fn delta(&self, object: Object<'_>, (): &(), _: &[Segment], more: bool) {
+            self.whole(object, more);
+        }
+        fn part(&self, _: ObjectId, _: &[u8], _: u64, _: bool) {}
+    }
+    let top = tempfile::tempdir().unwrap();
+    let dir = top.path();
+    git_in(dir, &["init", "-q"], b"");
+    let mut stream = String::new();
+    let mut lines: Vec<u32> = (0..200).map(|i| i * 7919 % 1000).collect();
+    for version in 0..400 {
+        lines[version * 31 % 200] = version as u32;
+        let text: String = lines.iter().map(|line| format!("line {line}\n")).collect();
+        let head = format!("commit refs/heads/main\ncommitter A <a@example.org> {version} +0000\ndata 0\n");
+        stream += &format!("{head}M 644 inline f\ndata {}\n{text}\n", text.len());
+    }
+    git_in(dir, &["fast-import", "--quiet"], stream.as_bytes());
+    git_in(dir, &["repack", "-qadf", "--window=20"], b"");
+    let (store, _) = open(dir, 20);
+    let slow = Slow(Mutex::default());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    pool.install(|| store.walk(Kinds::of(&[Kind::Blob]), None, &slow, &WalkOptions::default()));
+    let shares: Vec<u32> = slow.0.into_inner().unwrap().into_values().collect();
+    assert!(shares.iter().sum::<u32>() == 400 && shares.iter().all(|n| *n < 240), "{shares:?}");
 }
