@@ -180,20 +180,40 @@ fn large_blobs_come_in_parts() {
         }
         let (store, notes) = open(&dir, 20);
         let collect = Collect::default();
-        let options = WalkOptions { whole_limit: 1 << 20, memory: 16 << 20, threads: 2 };
+        let options = WalkOptions { whole_limit: 1 << 20, memory: 16 << 20, ..WalkOptions::default() };
         let walked = store.walk(Kinds::ALL, None, &collect, &options);
         assert_eq!(notes.take().0, []);
         let parts = collect.parts.lock().unwrap();
         assert!(parts[&id].0 == large && parts[&id].1 == 1);
         assert_eq!(walked.objects as usize, collect.seen.lock().unwrap().len() + 1);
     }
+    // With little memory the parts are smaller.
+    let (store, notes) = open(&dir, 20);
+    let collect = Collect::default();
+    store.walk(Kinds::ALL, None, &collect, &WalkOptions { memory: 1 << 20, ..WalkOptions::default() });
+    assert_eq!(notes.take().0, []);
+    assert!(collect.parts.lock().unwrap()[&id].0 == large);
     // Without room for even one part it is reported, and the rest is shown.
     let (store, notes) = open(&dir, 20);
     let collect = Collect::default();
-    let options = WalkOptions { whole_limit: 1 << 20, memory: 1 << 20, threads: 2 };
+    let options = WalkOptions { whole_limit: 1 << 20, memory: 100 << 10, ..WalkOptions::default() };
     store.walk(Kinds::ALL, None, &collect, &options);
     assert_eq!(notes.take().1, [(NoteKind::GitTooLarge, 1)]);
     assert_eq!(collect.seen.lock().unwrap().len() + 1, expected(&dir).len());
+}
+
+/// Work is bounded: what is beyond the bound is reported, and nothing else is lost.
+#[test]
+fn work_is_bounded() {
+    let (_top, dir) = repository("sha1");
+    git_in(&dir, &["repack", "-qadf", "--depth=50"], b"");
+    let (store, notes) = open(&dir, 20);
+    let collect = Collect::default();
+    let options = WalkOptions { most: Some(60_000), threads: 1, ..WalkOptions::default() };
+    store.walk(Kinds::ALL, None, &collect, &options);
+    let seen = collect.seen.lock().unwrap().len();
+    let counts = notes.take().1;
+    assert!(matches!(counts[..], [(NoteKind::GitTooLarge, n)] if n > 0 && seen + n as usize == expected(&dir).len()));
 }
 
 /// A visitor that fails on one object costs that object, and it is told.

@@ -59,25 +59,22 @@ impl Loose {
     /// Lists an objects folder; what cannot be listed is handed to `failed`.
     pub fn list(dir: &Path, hash_len: usize, mut failed: impl FnMut(&Path, io::Error)) -> Self {
         let mut ids = Vec::new();
-        for first in 0..=255u8 {
-            let name = format!("{first:02x}");
-            let folder = dir.join(&name);
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
-                Err(e) => {
-                    failed(&folder, e);
-                    continue;
-                }
-            };
-            let start = ids.len();
-            for entry in entries.flatten() {
-                let hex = [name.as_bytes(), entry.file_name().as_encoded_bytes()].concat();
+        let mut list = |folder: &Path| match fs::read_dir(folder) {
+            Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Vec::new(),
+            Err(e) => {
+                failed(folder, e);
+                Vec::new()
+            }
+        };
+        for first in list(dir).into_iter().filter(|name| name.len() == 2) {
+            for name in list(&dir.join(&first)) {
+                let hex = [first.as_encoded_bytes(), name.as_encoded_bytes()].concat();
                 let id = ObjectId::from_hex(&hex).filter(|id| id.as_bytes().len() == hash_len);
                 ids.extend(id.filter(|_| !hex.iter().any(u8::is_ascii_uppercase)));
             }
-            ids[start..].sort_unstable();
         }
+        ids.sort_unstable();
         let ids = ids.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
         Self { dir: dir.to_owned(), hash_len, ids }
     }

@@ -22,6 +22,8 @@ use crate::notes::Notes;
 pub const MOST_READ: u64 = 512 << 20;
 /// Most deltas between an object and the whole one it is built from; git makes at most 4095.
 pub const LONGEST_CHAIN: usize = 1 << 16;
+/// What one step down a delta chain counts as, in bytes made.
+const STEP: u64 = 4096;
 /// Larger objects are allocated as their bytes come, not by their declared size.
 const TRUSTED: u64 = 1 << 20;
 
@@ -231,8 +233,8 @@ impl ObjectStore {
         }
     }
 
-    /// Reads the object at a place by its whole delta chain, holding at most `limit` bytes. `made` grows by the bytes
-    /// of all objects on the way.
+    /// Reads the object at a place by its whole delta chain, holding at most `limit` bytes. `made` grows with
+    /// the work: the bytes of all objects on the way, and something for each step.
     fn read_at(
         &self,
         mut place: Place,
@@ -255,6 +257,7 @@ impl ObjectStore {
                 return Err("delta chain is circular".into());
             }
             deltas.push((packed, entry.size));
+            *made += STEP;
             place = self.below(i, entry.stored)?;
         };
         let (mut result, mut segments) = (Vec::new(), Vec::new());
@@ -326,10 +329,21 @@ fn unpack(packed: &[u8], size: u64, limit: u64, inflater: &mut Inflater) -> Resu
         out.reserve_exact(size as usize + inflate::SLACK);
         inflater.whole(packed, &mut out, size as usize)?;
     } else {
+        let mut room = true;
         inflater.pieces(packed, size, &mut vec![0; 64 << 10], |bytes, _| {
-            out.extend_from_slice(bytes);
+            if out.capacity() - out.len() < bytes.len() {
+                // Twice what came so far, but never more than declared.
+                let more = (size as usize).saturating_sub(out.len()).min(out.len()).max(bytes.len());
+                room = room && out.try_reserve_exact(more).is_ok();
+            }
+            if room {
+                out.extend_from_slice(bytes);
+            }
             0
         })?;
+        if !room {
+            return Err(Fault::TooLarge);
+        }
     }
     Ok(out)
 }

@@ -34,6 +34,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         let mut delta = self.buffer(desk, size, base.len() as u64)?;
         desk.inflater.whole(packed, &mut delta.bytes, size as usize)?;
         let header = delta::header(&delta).ok_or("delta has no header")?;
+        self.make(desk, header.result)?;
         if header.result > TRUSTED && !delta::fits(&delta, header) {
             return Err("delta does not make the declared size".into());
         }
@@ -134,7 +135,8 @@ impl<'a, V: Visitor> Walker<'a, V> {
     /// Whether a root is shown in parts. If it is a base, only when the budget leaves no other way.
     fn is_streamed(&self, node: u32, kind: Kind, size: u64) -> bool {
         let base = !self.plan.children(node).is_empty();
-        kind == Kind::Blob && size > if base { self.budget.limit() / 2 } else { self.options.whole_limit }
+        let most = if base { u64::MAX } else { self.options.whole_limit };
+        kind == Kind::Blob && size > most.min(self.budget.limit() / 2)
     }
 
     /// Shows a blob in parts, without the first `head` bytes of its stream. What is built from it is lost.
@@ -153,8 +155,9 @@ impl<'a, V: Visitor> Walker<'a, V> {
             return Ok(());
         }
         let id = self.forest.id(self.store, node).ok_or("object without an id")?;
-        let mut buffer = self.buffer(desk, PIECE as u64, 0)?;
-        buffer.bytes.resize(PIECE, 0);
+        let len = self.budget.limit().min(2 * PIECE as u64) / 2;
+        let mut buffer = self.buffer(desk, len.max(2 * OVERLAP as u64), 0)?;
+        buffer.bytes.resize(len.max(2 * OVERLAP as u64) as usize, 0);
         desk.seen.objects += 1;
         desk.seen.bytes += size - head as u64;
         let (mut offset, mut skip, mut panicked) = (0, head, false);

@@ -100,11 +100,14 @@ pub struct WalkOptions {
     pub whole_limit: u64,
     /// Threads to use; 0 means those of the current rayon pool.
     pub threads: usize,
+    /// Bytes that may be made of deltas in all, since a small pack can declare any amount of work. `None` means 1 TiB,
+    /// or 4096 times the size of the packs if that is more.
+    pub most: Option<u64>,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        Self { memory: 256 << 20, whole_limit: 64 << 20, threads: 0 }
+        Self { memory: 256 << 20, whole_limit: 64 << 20, threads: 0, most: None }
     }
 }
 

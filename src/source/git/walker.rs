@@ -20,8 +20,12 @@ use crate::model::ObjectId;
 
 /// A subtree of fewer nodes is not worth handing to another thread.
 const WORTH_SHARING: u32 = 16;
-/// Bytes that may be made in vain by reading what was put off: a bound on time, far above what real packs need.
+/// Bytes that may be made by reading what was put off: a bound on time, far above what real packs need.
 const MOST_AGAIN: u64 = 64 << 30;
+/// Bytes that a walk may make of deltas, or as many times the size of the packs if that is more.
+const MOST_MADE: (u64, u64) = (1 << 40, 4096);
+/// After so many bytes a thread adds what it made to the sum of all.
+const TELL: u64 = 64 << 20;
 
 /// An object that is held because children are built from it.
 pub(super) struct Live<'a, S> {
@@ -45,6 +49,8 @@ pub(super) struct Desk<'a, S> {
     pub(super) spare: Spare<'a>,
     pub(super) stack: Vec<Frame<'a, S>>,
     pub(super) seen: Walked,
+    /// Bytes made that are not in the sum of all threads yet.
+    made: u64,
 }
 
 /// Why a node is put off.
@@ -88,6 +94,9 @@ pub struct Walker<'a, V: Visitor> {
     seen: Mutex<Walked>,
     /// Bytes made by reading what was put off.
     again: AtomicU64,
+    /// Bytes made in all, and how many may be.
+    made: AtomicU64,
+    most: u64,
 }
 
 impl<'a, V: Visitor> Walker<'a, V> {
@@ -100,6 +109,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         visitor: &'a V,
         options: &WalkOptions,
     ) -> Self {
+        let packs: u64 = store.packs.iter().map(|pack| pack.data.len() as u64).sum();
         let threads = if options.threads == 0 { rayon::current_num_threads() } else { options.threads };
         Self {
             store,
@@ -115,6 +125,8 @@ impl<'a, V: Visitor> Walker<'a, V> {
             off: Mutex::default(),
             seen: Mutex::default(),
             again: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            most: options.most.unwrap_or(packs.saturating_mul(MOST_MADE.1).max(MOST_MADE.0)),
         }
     }
 
@@ -154,6 +166,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             spare: Spare::new(&self.budget),
             stack: Vec::new(),
             seen: Walked::default(),
+            made: 0,
         }
     }
 
@@ -223,6 +236,15 @@ impl<'a, V: Visitor> Walker<'a, V> {
             }
             Err(base) => self.show(desk, node, kind, data, base.state.as_ref()),
         }
+    }
+
+    /// Counts bytes that are about to be made; an error when it is enough.
+    pub(super) fn make(&self, desk: &mut Desk<'_, V::State>, bytes: u64) -> Result<(), Stop> {
+        desk.made += bytes;
+        if desk.made >= TELL.min(self.most) {
+            self.made.fetch_add(std::mem::take(&mut desk.made), Ordering::Relaxed);
+        }
+        if self.made.load(Ordering::Relaxed) > self.most { Err(Fault::TooLarge.into()) } else { Ok(()) }
     }
 
     pub(super) fn put_off(&self, node: u32, stop: Stop) {
