@@ -9,6 +9,7 @@
 //! name, members behind damage, directories of any length in bounded memory.
 
 mod data;
+mod decode;
 mod packed;
 mod tar;
 mod zip;
@@ -162,7 +163,7 @@ impl<'a> Expander<'a> {
 
     /// The one member of a compressed stream.
     fn packed(&self, format: Format, reader: &mut dyn BufRead, at: &mut Origin, depth: u32) {
-        let (decoder, stored_name) = match packed::decoder(format, reader) {
+        let (decoder, stored_name) = match packed::open(format, reader) {
             Ok(decoder) => decoder,
             Err(e) => return self.failed(&e, at),
         };
@@ -383,3 +384,6 @@ fn place(at: &Origin) -> Vec<u8> {
     }
     place
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,10 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
 
-use flate2::{Decompress, FlushDecompress, Status};
-
 use crate::model::NoteKind;
 use crate::notes::printable;
 use crate::source::Origin;
+use crate::source::archive::decode::Decoder;
 use crate::source::archive::{Data, Expander, NAME, TOO_MANY, packed, place};
 
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
@@ -109,10 +108,9 @@ fn directory_of(data: Data<'_>, end: &[u8], at: u64) -> io::Result<Option<Direct
         let mut magic = [0; 4];
         Ok(data.read_at(start, &mut magic)? == 4 && (magic == CENTRAL || entries == 0))
     };
-    if let Some(start) = after.checked_sub(size).filter(|start| *start >= offset) {
-        if found(start)? {
-            return Ok(Some(Directory { start, entries, shift: start - offset }));
-        }
+    match after.checked_sub(size).filter(|start| *start >= offset) {
+        Some(start) if found(start)? => return Ok(Some(Directory { start, entries, shift: start - offset })),
+        _ => {}
     }
     Ok(found(offset)?.then_some(Directory { start: offset, entries, shift: 0 }))
 }
@@ -231,10 +229,10 @@ fn member(ex: &Expander<'_>, entry: &Entry, body: Data<'_>, at: &mut Origin, dep
     }
     let decoder: io::Result<Box<dyn Read + '_>> = match entry.method {
         0 => return ex.stored_member(&entry.name, body, at, depth),
-        8 => Ok(Box::new(Inflate { input: body.reader(), state: Decompress::new(false), done: false })),
-        12 => Ok(Box::new(bzip2::bufread::BzDecoder::new(body.reader()))),
-        93 => packed::zstd(body.reader()),
-        95 => packed::xz(body.reader()),
+        8 => Ok(Box::new(Decoder::new(body.reader(), packed::inflate()))),
+        12 => Ok(Box::new(Decoder::new(body.reader(), packed::bunzip2()))),
+        93 => packed::zstd(body.reader()).map(|decoder| Box::new(decoder) as _),
+        95 => packed::xz(body.reader()).map(|decoder| Box::new(decoder) as _),
         method => return fault(ex, at, &entry.name, &format!("compression method {method} is not supported")),
     };
     match decoder {
@@ -338,37 +336,4 @@ fn read_up_to(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
-}
-
-/// Inflates raw deflate data; unlike the decoder of flate2 it calls an early end what it is.
-struct Inflate<R> {
-    input: R,
-    state: Decompress,
-    done: bool,
-}
-
-impl<R: BufRead> Read for Inflate<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while !self.done && !out.is_empty() {
-            let input = self.input.fill_buf()?;
-            let at_end = input.is_empty();
-            let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
-            let status = self.state.decompress(input, out, FlushDecompress::None);
-            self.input.consume((self.state.total_in() - before_in) as usize);
-            let n = (self.state.total_out() - before_out) as usize;
-            match status {
-                Ok(Status::StreamEnd) => self.done = true,
-                Ok(_) if n == 0 && at_end => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) if n == 0 && self.state.total_in() == before_in => return Err(io::ErrorKind::InvalidData.into()),
-                Ok(_) => {}
-                Err(e) if n == 0 => return Err(io::Error::new(io::ErrorKind::InvalidData, e)),
-                // What came before the damage first; the next call meets the damage again.
-                Err(_) => {}
-            }
-            if n > 0 || self.done {
-                return Ok(n);
-            }
-        }
-        Ok(0)
-    }
 }
