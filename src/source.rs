@@ -8,6 +8,7 @@ pub mod archive;
 pub mod files;
 pub mod git;
 pub mod pieces;
+pub mod spread;
 pub mod stdin;
 
 use crate::model::{ObjectId, PathBytes, PlaceKind};

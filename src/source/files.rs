@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::model::{NoteKind, PlaceKind};
 use crate::notes::Notes;
+use crate::source::spread::{Helpers, Spread};
 use crate::source::{Limits, Origin, Sink};
 pub use filter::Filter;
 
@@ -106,7 +107,11 @@ fn single(target: &FileTarget, options: &Options<'_>, notes: &Notes, sink: &dyn 
     }
     let origin =
         Origin { target: target.index, kind: PlaceKind::File, path: path.to_vec(), object: None, member: Vec::new() };
-    read::Reader { options, notes, sink }.file(&target.path, true, &mut Vec::new(), &origin);
+    let helpers = Helpers::new(sink, notes);
+    rayon::scope(|scope| {
+        let sink = &Spread { helpers: &helpers, scope };
+        read::Reader { options, notes, sink }.file(&target.path, true, &mut Vec::new(), &origin);
+    });
 }
 
 #[cfg(test)]

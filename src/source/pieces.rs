@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read};
 use crate::source::{OVERLAP, Origin, PIECE, Piece, Sink};
 
 /// First size of a buffer whose text has an unknown length.
-const FIRST: usize = 64 << 10;
+const FIRST: usize = 16 << 10;
 
 /// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,12 @@ pub enum Fill {
 pub fn fill(reader: &mut dyn Read, buf: &mut Vec<u8>, mut filled: usize, limit: usize) -> (usize, Fill) {
     while filled < limit {
         if filled >= buf.len() {
-            buf.resize((filled * 2).clamp(FIRST.min(limit), limit), 0);
+            let len = (filled * 2).clamp(FIRST.min(limit), limit);
+            if buf.is_empty() {
+                *buf = vec![0; len]; // comes zeroed from the allocator
+            } else {
+                buf.resize(len, 0);
+            }
         }
         let end = buf.len().min(limit);
         match reader.read(&mut buf[filled..end]) {
@@ -186,7 +191,8 @@ pub(crate) mod testing {
 
         /// Whether some piece holds `needle`.
         pub(crate) fn has(&self, needle: &[u8]) -> bool {
-            self.pieces().iter().any(|k| memchr::memmem::find(&k.bytes, needle).is_some())
+            let all = self.0.lock().unwrap_or_else(|e| e.into_inner());
+            all.iter().any(|k| memchr::memmem::find(&k.bytes, needle).is_some())
         }
     }
 
@@ -273,13 +279,13 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(12))]
 
         #[test]
         fn any_text_in_any_chunks_keeps_its_lines_and_columns(
             seed in prop::collection::vec(prop::sample::select(b"\n\r\0ab\xff".to_vec()), 1..5000),
-            len in 0usize..3 * PIECE,
-            chunks in prop::collection::vec(1usize..3 * FIRST, 1..9),
+            len in 0usize..2 * PIECE + PIECE / 2,
+            chunks in prop::collection::vec(1usize..9 * FIRST, 1..9),
             held in 0usize..2 * FIRST,
             hole in 0u64..1 << 40,
         ) {

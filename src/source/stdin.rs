@@ -7,13 +7,17 @@ use std::io::{self, ErrorKind, Read};
 use crate::model::{NoteKind, PlaceKind};
 use crate::notes::Notes;
 use crate::source::archive::{self, Expanded};
+use crate::source::spread::{Helpers, Spread};
 use crate::source::{Limits, Origin, Sink};
 
 /// Reads everything from `reader`. `target` is the index of the target in the report. An input that fails is noted.
 pub fn scan(reader: &mut dyn Read, target: usize, limits: &Limits, notes: &Notes, sink: &dyn Sink) -> Expanded {
     let origin = Origin { target, kind: PlaceKind::Stdin, path: Vec::new(), object: None, member: Vec::new() };
     let mut input = Input { reader, failed: None };
-    let done = archive::expand_stream(&mut input, &origin, limits, notes, sink);
+    let helpers = Helpers::new(sink, notes);
+    let done = rayon::in_place_scope(|scope| {
+        archive::expand_stream(&mut input, &origin, limits, notes, &Spread { helpers: &helpers, scope })
+    });
     if let Some(e) = input.failed {
         notes.add(NoteKind::Unreadable, "-", e.to_string());
     }

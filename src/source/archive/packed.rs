@@ -54,6 +54,27 @@ pub(super) fn zstd<R: BufRead>(reader: R) -> io::Result<impl Read> {
     Ok(SmallSteps(decoder))
 }
 
+/// A gzip stream of one member, in memory.
+pub(super) struct SingleGzip<'a> {
+    /// The name of the file that was compressed.
+    pub(super) name: Option<Vec<u8>>,
+    /// The deflate data.
+    pub(super) body: &'a [u8],
+    /// CRC-32 of the text.
+    pub(super) sum: u32,
+    /// Length of the text.
+    pub(super) size: u32,
+}
+
+/// Takes a gzip stream for one member. Whether it is one is known when sum and length fit the text.
+pub(super) fn single_gzip(bytes: &[u8]) -> Option<SingleGzip<'_>> {
+    let mut body = bytes;
+    let name = gzip_header(&mut body).ok()?;
+    let (body, end) = body.split_at_checked(body.len().checked_sub(8)?)?;
+    let (sum, size) = end.split_first_chunk()?;
+    Some(SingleGzip { name, body, sum: u32::from_le_bytes(*sum), size: u32::from_le_bytes(size.try_into().ok()?) })
+}
+
 /// Whether a decoder stopped because its stream wants more memory than we give.
 pub(super) fn wants_memory(e: &io::Error) -> bool {
     use liblzma::stream::Error;

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, Read};
 
 use crate::source::Origin;
-use crate::source::archive::Expander;
+use crate::source::archive::expander::Expander;
 
 const BLOCK: usize = 512;
 /// Longest pax header or GNU long name that is looked at.

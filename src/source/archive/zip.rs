@@ -8,9 +8,10 @@ use std::io::{self, BufRead, Read};
 
 use crate::model::NoteKind;
 use crate::notes::printable;
-use crate::source::Origin;
 use crate::source::archive::decode::Decoder;
-use crate::source::archive::{Data, Expander, NAME, TOO_MANY, packed, place};
+use crate::source::archive::expander::{Expander, NAME, TOO_MANY};
+use crate::source::archive::{Data, packed, place};
+use crate::source::{Origin, PIECE};
 
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const CENTRAL: [u8; 4] = *b"PK\x01\x02";
@@ -36,6 +37,8 @@ struct Entry {
     flags: u16,
     method: u16,
     packed: u64,
+    /// Length of the text, if it is known; only a hint.
+    size: u32,
     header: u64,
 }
 
@@ -179,7 +182,7 @@ fn next_entry(reader: &mut impl BufRead) -> io::Result<Option<Entry>> {
             header = take();
         }
     }
-    Ok(Some(Entry { name, flags: u16_at(&fixed, 8), method: u16_at(&fixed, 10), packed, header }))
+    Ok(Some(Entry { name, flags: u16_at(&fixed, 8), method: u16_at(&fixed, 10), packed, size, header }))
 }
 
 /// The extra field with this id.
@@ -227,6 +230,29 @@ fn member(ex: &Expander<'_>, entry: &Entry, body: Data<'_>, at: &mut Origin, dep
         at.member.pop();
         return;
     }
+    match body {
+        // Small enough to be read at once, which makes all that follows faster.
+        Data::File { len, .. } if len <= PIECE as u64 => {
+            let mut buf = ex.borrow();
+            buf.resize(buf.len().max(len as usize), 0);
+            match body.read_at(0, &mut buf[..len as usize]) {
+                Ok(n) => unpack(ex, entry, Data::Memory(&buf[..n]), at, depth),
+                Err(e) => ex.failed(&e, at),
+            }
+            ex.give_back(buf);
+        }
+        body => unpack(ex, entry, body, at, depth),
+    }
+}
+
+/// Hands over what a member's packed bytes hold.
+fn unpack(ex: &Expander<'_>, entry: &Entry, body: Data<'_>, at: &mut Origin, depth: u32) {
+    if let (8, Data::Memory(packed)) = (entry.method, body)
+        && let Some(text) = ex.inflate(packed, entry.size.into())
+    {
+        ex.inflated_member(&entry.name, &text[..entry.size as usize], at, depth);
+        return ex.give_back(text);
+    }
     let decoder: io::Result<Box<dyn Read + '_>> = match entry.method {
         0 => return ex.stored_member(&entry.name, body, at, depth),
         8 => Ok(Box::new(Decoder::new(body.reader(), packed::inflate()))),
@@ -273,7 +299,7 @@ fn by_headers(ex: &Expander<'_>, data: Data<'_>, seen: &mut HashSet<u64>, at: &m
             Err(e) => return ex.failed(&e, at),
         };
         let faults = ex.faults.get();
-        member(ex, &Entry { name, flags, method, packed, header }, data.part(start, packed), at, depth);
+        member(ex, &Entry { name, flags, method, packed, size: 0, header }, data.part(start, packed), at, depth);
         if ex.faults.get() == faults && flags & 8 == 0 {
             from = start.saturating_add(packed);
         }

@@ -45,7 +45,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Reads one file, whose place is `origin`. `buf` is scratch memory that is used again and again.
     pub(super) fn file(&self, path: &Path, follow: bool, buf: &mut Vec<u8>, origin: &Origin) {
-        // Detection and decoders meet hostile bytes here: a fault of ours must cost one file, not the scan.
+        // Decoders meet hostile bytes here: a fault of ours must cost one file, not the scan.
         let read = std::panic::AssertUnwindSafe(|| self.open_and_read(path, follow, buf, origin));
         match std::panic::catch_unwind(read) {
             Ok(Ok(())) => {}

@@ -20,6 +20,7 @@ use crate::source::files::filter::Verdict;
 use crate::source::files::git_dir::{Inside, Repository, repository};
 use crate::source::files::ignored::Rules;
 use crate::source::files::{FileTarget, Options, read};
+use crate::source::spread::{Helpers, Spread};
 use crate::source::{Origin, Sink};
 
 /// Files a task reads, at most.
@@ -56,7 +57,7 @@ struct Walk<'a> {
     target: &'a FileTarget,
     options: &'a Options<'a>,
     notes: &'a Notes,
-    sink: &'a dyn Sink,
+    helpers: Helpers<'a>,
     /// Path of the target below its work tree, with a slash at its end, or empty: what ignore rules see before the path.
     tree: Vec<u8>,
     /// Put before the path of every file that is handed over.
@@ -71,14 +72,16 @@ pub(super) fn folder(target: &FileTarget, options: &Options<'_>, notes: &Notes, 
     let mut top = top(Inside::Files);
     top.rules = rules;
     top.work_tree = options.work_tree.is_some() && !options.no_ignore;
+    let helpers = Helpers::new(sink, notes);
     let (buffers, repositories) = Default::default();
-    run(Walk { target, options, notes, sink, tree, prefix: b"", buffers, repositories }, top)
+    run(Walk { target, options, notes, helpers, tree, prefix: b"", buffers, repositories }, top)
 }
 
 /// Walks the plain files of a git directory.
 pub(super) fn git_dir(target: &FileTarget, prefix: &[u8], options: &Options<'_>, notes: &Notes, sink: &dyn Sink) {
+    let helpers = Helpers::new(sink, notes);
     let (tree, buffers, repositories) = Default::default();
-    run(Walk { target, options, notes, sink, tree, prefix, buffers, repositories }, top(Inside::GitDir));
+    run(Walk { target, options, notes, helpers, tree, prefix, buffers, repositories }, top(Inside::GitDir));
 }
 
 fn top(inside: Inside) -> Folder {
@@ -148,13 +151,13 @@ impl Walk<'_> {
             if count == BATCH {
                 let (batch, folder) = (std::mem::take(&mut names), folder.clone());
                 count = 0;
-                scope.spawn(move |_| self.batch(&folder.path, &batch));
+                scope.spawn(move |scope| self.batch(scope, &folder.path, &batch));
             }
         }
         self.notes.count(NoteKind::GitIgnored, left_out.ignored);
         self.notes.count(NoteKind::Excluded, left_out.excluded);
         self.notes.count(NoteKind::Link, left_out.links);
-        self.batch(&folder.path, &names);
+        self.batch(scope, &folder.path, &names);
     }
 
     /// Looks at a directory before it is listed: whether to enter it, and which rules hold in it.
@@ -240,9 +243,10 @@ impl Walk<'_> {
     }
 
     /// Reads files of one directory: `names`, each with a NUL after it.
-    fn batch(&self, dir: &[u8], names: &[u8]) {
+    fn batch<'s>(&'s self, scope: &Scope<'s>, dir: &[u8], names: &[u8]) {
         let mut buf = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        let reader = read::Reader { options: self.options, notes: self.notes, sink: self.sink };
+        let spread = Spread { helpers: &self.helpers, scope };
+        let reader = read::Reader { options: self.options, notes: self.notes, sink: &spread };
         let dir = below(dir, b"");
         let mut full = below(self.target.path.as_os_str().as_bytes(), &dir);
         let path = [self.prefix, &dir].concat();
@@ -315,4 +319,15 @@ fn made_by_kernel(dir: &Path) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn made_by_kernel(_: &Path) -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_of_the_kernel_are_told() {
+        assert!(made_by_kernel(Path::new("/proc")) && made_by_kernel(Path::new("/sys")));
+        assert!(!made_by_kernel(&std::env::temp_dir()));
+    }
 }
