@@ -149,4 +149,14 @@ mod tests {
         }
         assert_eq!(ALL.last(), Some(&NoteKind::Other));
     }
+
+    #[test]
+    fn the_readme_explains_every_kind() {
+        let readme = include_str!("../../README.md");
+        for kind in ALL {
+            let start = format!("| `{}` |", words(kind).id);
+            let row = readme.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
+            assert_eq!(row.ends_with("| yes |"), kind.cuts(), "{row}");
+        }
+    }
 }
