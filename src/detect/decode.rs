@@ -179,7 +179,7 @@ fn decode_run(
     };
     let characters = characters.trim_ascii_end();
     let characters = characters.strip_suffix(b"==").or(characters.strip_suffix(b"=")).unwrap_or(characters);
-    if characters.len() % 2 == 0 && characters.iter().all(u8::is_ascii_hexdigit) {
+    if characters.len().is_multiple_of(2) && characters.iter().all(u8::is_ascii_hexdigit) {
         if let Some(bytes) = from_hex(characters) {
             emit("hex", bytes);
         }

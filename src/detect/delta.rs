@@ -131,6 +131,7 @@ impl Scanner {
         }
     }
 
+    #[allow(clippy::too_many_arguments)] // what a delta is made of, in one place
     fn decoded_of(
         &self,
         text: &[u8],

@@ -97,7 +97,7 @@ pub fn clone(url: &Url, keep: Option<&Path>) -> Result<(PathBuf, Option<tempfile
     let output = command(url, &folder, home.path()).output().map_err(|e| failed(format!("git: {e}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().filter(|l| !l.trim().is_empty()).next_back().unwrap_or("git failed");
+        let last = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("git failed");
         return Err(failed(crate::notes::printable(last.as_bytes())));
     }
     Ok((folder, temporary))

@@ -122,7 +122,7 @@ fn expand(catalog: &Catalog, file: &RuleFile, test: &Test, template: &str, round
     let mut out = Vec::new();
     let mut rest = template;
     while let Some(open) = rest.find('{') {
-        out.extend_from_slice(rest[..open].as_bytes());
+        out.extend_from_slice(&rest.as_bytes()[..open]);
         let inside = &rest[open + 1..];
         let Some(close) = inside.find('}').filter(|c| is_placeholder(&inside[..*c])) else {
             out.push(b'{');
