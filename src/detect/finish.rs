@@ -87,11 +87,13 @@ impl Scanner {
         drafts
     }
 
-    /// Of overlapping matches keeps the most certain, then the longer, then the one whose word is nearer.
+    /// Of overlapping matches keeps the most certain, then one that knows the issuer, then the longer, then the one whose
+    /// word is nearer.
     fn resolve<'a>(&self, mut drafts: Vec<Draft<'a>>) -> Vec<Draft<'a>> {
         drafts.sort_by(|a, b| {
-            let rank =
-                |d: &Draft<'_>| (std::cmp::Reverse(d.confidence), std::cmp::Reverse(d.found.end - d.found.start));
+            let rank = |d: &Draft<'_>| {
+                (std::cmp::Reverse(d.confidence), d.rule.fallback, std::cmp::Reverse(d.found.end - d.found.start))
+            };
             rank(a).cmp(&rank(b)).then(a.distance().cmp(&b.distance())).then_with(|| {
                 (a.found.start, a.found.token, a.found.anchor).cmp(&(b.found.start, b.found.token, b.found.anchor))
             })

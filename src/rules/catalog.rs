@@ -91,6 +91,8 @@ pub struct TokenRule {
     pub alone: Alone,
     /// The part that belongs to it.
     pub pair: Option<PairRule>,
+    /// Knows no issuer: loses against a rule that does, between equals.
+    pub fallback: bool,
     /// Whether values that read like words are dropped.
     pub words: bool,
     allow_patterns: Vec<String>,
@@ -275,6 +277,7 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         part: token.part,
         alone: token.alone.unwrap_or(Alone::Drop),
         pair: None,
+        fallback: token.fallback,
         words: token.words.unwrap_or(!anchored),
         allow_patterns: token.allow.iter().map(|p| p.get_ref().clone()).collect(),
         allow: OnceLock::new(),

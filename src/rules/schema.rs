@@ -96,6 +96,9 @@ pub struct Token {
     /// Made to be public.
     #[serde(default)]
     pub public: bool,
+    /// Knows no issuer: loses against a rule that does, between equals.
+    #[serde(default)]
+    pub fallback: bool,
     /// Whether values that read like words are dropped.
     pub words: Option<bool>,
     /// Secrets of these shapes are no credentials.
