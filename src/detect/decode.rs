@@ -259,10 +259,11 @@ fn from_hex(characters: &[u8]) -> Option<Vec<u8>> {
     characters.chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect()
 }
 
-/// Lines with escapes that hide something: `%41`, `\u0041`, `\x41`, `\/`, and `\n`, `\t`, `\r` right before a word.
+/// Lines with escapes that hide something: `%41`, `\u0041`, `\x41`, `\/`, and `\n`, `\t`, `\r` or a terminal colour right
+/// before a word.
 fn escaped_lines(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded)) {
     let mut at = range.start;
-    while let Some(hit) = memchr::memchr2(b'\\', b'%', &text[at..range.end]) {
+    while let Some(hit) = memchr::memchr3(b'\\', b'%', 0x1b, &text[at..range.end]) {
         let here = at + hit;
         if !hides(&text[here..range.end]) {
             // Skip the escaped character too: `\\n` is a backslash and an n.
@@ -293,6 +294,7 @@ fn hides(text: &[u8]) -> bool {
     let hex = |range: Range<usize>| text.get(range).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
     let word = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     match (text[0], text.get(1)) {
+        (0x1b, _) => colour(text).is_some_and(word),
         (b'%', _) => hex(1..3) && text.get(1).is_some_and(|b| (b'2'..=b'7').contains(b)),
         (b'\\', Some(b'u')) => text.get(2..4) == Some(b"00") && hex(4..6),
         (b'\\', Some(b'x')) => hex(2..4),
@@ -300,6 +302,13 @@ fn hides(text: &[u8]) -> bool {
         (b'\\', Some(b'n' | b't' | b'r')) => word(2),
         _ => false,
     }
+}
+
+/// Length of the terminal colour sequence at the start of `text`: logs have them right before a value.
+fn colour(text: &[u8]) -> Option<usize> {
+    let parameters =
+        text.strip_prefix(b"\x1b[")?.iter().take(24).take_while(|b| b.is_ascii_digit() || **b == b';').count();
+    (text.get(2 + parameters) == Some(&b'm')).then_some(parameters + 3)
 }
 
 /// `%41` to `A`; everything else stays.
@@ -332,6 +341,11 @@ fn unescape(line: &[u8]) -> Vec<u8> {
             let digits = std::str::from_utf8(rest.get(range)?).ok()?;
             u32::from_str_radix(digits, 16).ok()
         };
+        if let Some(length) = colour(rest) {
+            out.push(b' ');
+            i += length;
+            continue;
+        }
         let (taken, plain) = match (rest[0], rest.get(1)) {
             (b'\\', Some(b'n')) => (2, Some(u32::from(b'\n'))),
             (b'\\', Some(b'r')) => (2, Some(u32::from(b'\r'))),

@@ -62,12 +62,13 @@ impl Scanner {
     }
 
     fn anchors_of(&self, text: &[u8], base: &State, copies: &[Copied], gaps: &[Range<usize>], state: &mut State) {
+        state.anchors.reserve(base.anchors.len() + 16);
         let reach = self.anchors.longest() - 1;
         let mut gaps = gaps.iter().peekable();
         let look = |gap: &Range<usize>, out: &mut Vec<Anchor>| {
             let (from, to) = (gap.start.saturating_sub(reach), (gap.end + reach).min(text.len()));
             self.anchors.find(text, from, to, |anchor| {
-                let (at, end) = (anchor.at as usize, anchor.at as usize + self.anchors.literal(anchor).folded.len());
+                let (at, end) = (anchor.at as usize, anchor.at as usize + self.anchors.extent(anchor).len as usize);
                 if end > gap.start && at < gap.end {
                     out.push(anchor);
                 }
@@ -84,7 +85,7 @@ impl Scanner {
                 if at >= limit {
                     break;
                 }
-                if at + self.anchors.literal(*anchor).folded.len() <= limit {
+                if at + self.anchors.extent(*anchor).len as usize <= limit {
                     state.anchors.push(Anchor { at: (i64::from(anchor.at) + copy.shift()) as u32, ..*anchor });
                 }
             }
@@ -111,11 +112,12 @@ impl Scanner {
             while next < copies.len() && copies[next].end <= at {
                 next += 1;
             }
-            let literal = self.anchors.literal(anchor);
+            let extent = self.anchors.extent(anchor);
             let inherited = copies.get(next).filter(|copy| {
-                let left = at >= copy.start + literal.before || copy.start == 0 && copy.base == 0 && at >= copy.start;
+                let left =
+                    at >= copy.start + extent.before as usize || copy.start == 0 && copy.base == 0 && at >= copy.start;
                 let to_the_end = copy.end == text.len() && copy.base + (copy.end - copy.start) == base.len;
-                left && (at + literal.after <= copy.end || to_the_end)
+                left && (at + extent.after as usize <= copy.end || to_the_end)
             });
             let Some(copy) = inherited else {
                 candidate::evaluate(&self.catalog, &self.anchors, text, binary, anchor, scratch, &mut state.matches);

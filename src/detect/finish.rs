@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::candidate::Match;
-use super::{Inner, Scanner, State, comments};
+use super::{Inner, Scanner, State, comments, noise};
 use crate::model::{Confidence, Hit, TextSpan, TokenIndex};
 use crate::rules::TokenRule;
 use crate::rules::schema::Alone;
@@ -116,16 +116,17 @@ impl Scanner {
             return;
         }
         let mut lines = Lines::new(text);
-        let mut seen: HashMap<(TokenIndex, Secret), Vec<(u64, u64)>> = HashMap::new();
+        // By value alone: what the plain text shows as one type may look like a wider one once it is decoded.
+        let mut seen: HashMap<Secret, Vec<(u64, u64)>> = HashMap::new();
         for hit in hits.iter() {
-            seen.entry((hit.token, hit.secret.clone())).or_default().push((hit.span.start, hit.span.end));
+            seen.entry(hit.secret.clone()).or_default().push((hit.span.start, hit.span.end));
         }
         for inner in decoded {
             let (start, end) = (inner.start as usize, inner.end as usize);
             let span = lines.span(start, end);
             let whole = start == 0 && end == text.len();
             for hit in inner.hits.iter() {
-                let places = seen.entry((hit.token, hit.secret.clone())).or_default();
+                let places = seen.entry(hit.secret.clone()).or_default();
                 if places.iter().any(|(s, e)| *s < span.end && span.start < *e) {
                     continue;
                 }
@@ -177,7 +178,10 @@ fn hit(text: &[u8], draft: &Draft<'_>, lines: &mut Lines<'_>) -> Hit {
     let (start, end) = (found.start as usize, found.end as usize);
     Hit {
         token: TokenIndex(found.token),
-        secret: Secret::new(&text[start..end]),
+        secret: match noise::normal_armour(&text[start..end]) {
+            Some(key) => Secret::new(&key),
+            None => Secret::new(&text[start..end]),
+        },
         parts,
         confidence: draft.confidence,
         span: lines.span(start, end),

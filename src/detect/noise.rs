@@ -158,7 +158,7 @@ pub fn is_example_host(host: &[u8]) -> bool {
 fn has_run(value: &[u8]) -> bool {
     let limit = |b: u8| match b {
         b'x' | b'X' | b'*' | b'.' => 4,
-        b'A' => 12,
+        b'A' | b'/' => 12,
         _ => 6,
     };
     value.chunk_by(|a, b| a == b).any(|run| run.len() >= limit(run[0]))
@@ -254,9 +254,35 @@ fn parse_sha256(line: &str) -> Option<[u8; 32]> {
     id.as_bytes().try_into().ok()
 }
 
+/// Armour with one line a line, whatever a string literal or an indented block made of it.
+fn armour_lines(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).replace("\\r", "\n").replace("\\n", "\n")
+}
+
+/// An armoured key as a file of its own would have it, so that the same key is the same credential in JSON, in YAML and in a
+/// file: armour lines, headers, and the body wrapped at 64. `None` for what is no armour.
+pub fn normal_armour(value: &[u8]) -> Option<Vec<u8>> {
+    const DASHES: &str = "-----";
+    let text = armour_lines(value);
+    let begin = text.strip_prefix("-----BEGIN ")?.split(DASHES).next()?.to_owned();
+    let mut out = format!("-----BEGIN {begin}-----\n").into_bytes();
+    for header in text.lines().filter(|l| !l.contains(DASHES) && l.contains(':')) {
+        out.extend_from_slice(header.trim().as_bytes());
+        out.push(b'\n');
+    }
+    for line in armour_body(value).chunks(64) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    if text.contains("-----END ") {
+        out.extend_from_slice(format!("-----END {begin}-----\n").as_bytes());
+    }
+    Some(out)
+}
+
 /// The base64 body of PEM-like armour, without white space and escaped line ends.
 pub fn armour_body(value: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(value).replace("\\r", "\n").replace("\\n", "\n");
+    let text = armour_lines(value);
     let inside = text.lines().filter(|l| !l.contains("-----") && !l.contains(':'));
     inside.flat_map(str::bytes).filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')).collect()
 }
@@ -285,6 +311,19 @@ mod tests {
             let n = dropped.count();
             assert!(n <= 20, "{n} of 20000 random values of {len} were dropped");
         }
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_it_is_quoted() {
+        let body = format!("{}\n{}", "MIIB".repeat(16), "q83v".repeat(5));
+        let file = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        let json = file.replace('\n', "\\n");
+        let yaml = file.replace('\n', "\n    ");
+        let want = normal_armour(file.as_bytes()).unwrap();
+        assert_eq!(want, file.as_bytes());
+        assert_eq!(normal_armour(json.trim_end_matches("\\n").as_bytes()).unwrap(), want);
+        assert_eq!(normal_armour(yaml.trim_end().as_bytes()).unwrap(), want);
+        assert_eq!(normal_armour(b"token"), None);
     }
 
     #[test]
