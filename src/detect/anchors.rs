@@ -16,7 +16,7 @@ use aho_corasick::{Anchored, MatchKind};
 use crate::rules::Catalog;
 
 /// Literals are cut to this length: a longer one would widen what has to be looked at again around a change.
-pub const CUT: usize = 8;
+pub const CUT: usize = 12;
 
 /// One literal seen in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,15 +137,11 @@ impl Filter {
         (four.wrapping_mul(0x9e37_79b1) >> 14) as usize
     }
 
+    /// 1 if a literal may begin with these four bytes. Without a branch: the bits of neighbours are joined before one is taken.
     #[inline(always)]
-    fn may_begin(&self, bytes: [u8; 4]) -> bool {
-        let four = u32::from_le_bytes(bytes);
-        let folded = Self::slot(four | 0x2020_2020);
-        if self.folded[folded / 64] >> (folded % 64) & 1 == 0 {
-            return false;
-        }
-        let exact = Self::slot(four);
-        self.exact[exact / 64] >> (exact % 64) & 1 == 1
+    fn may_begin(&self, four: u32) -> u64 {
+        let (folded, exact) = (Self::slot(four | 0x2020_2020), Self::slot(four));
+        (self.folded[folded / 64] >> (folded % 64)) & (self.exact[exact / 64] >> (exact % 64)) & 1
     }
 }
 
@@ -229,13 +225,22 @@ impl Anchors {
         let Some(automaton) = &self.automaton else { return };
         let Ok(start) = automaton.start_state(Anchored::Yes) else { return };
         let text = &text[..to];
-        for (i, window) in text[from..].windows(4).enumerate() {
-            if self.filter.may_begin([window[0], window[1], window[2], window[3]]) {
-                self.at(automaton, start, text, from + i, &mut found);
+        let mut at = from;
+        // Four positions from one load of eight bytes.
+        for (i, eight) in text[from..].windows(8).step_by(4).enumerate() {
+            let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
+            let mut seen = self.filter.may_begin(word as u32)
+                | self.filter.may_begin((word >> 8) as u32) << 1
+                | self.filter.may_begin((word >> 16) as u32) << 2
+                | self.filter.may_begin((word >> 24) as u32) << 3;
+            at = from + 4 * i + 4;
+            while seen != 0 {
+                self.at(automaton, start, text, at - 4 + seen.trailing_zeros() as usize, &mut found);
+                seen &= seen - 1;
             }
         }
-        // Too close to the end for four bytes.
-        for at in to.saturating_sub(3).max(from)..to {
+        // Too close to the end for eight bytes.
+        for at in at..to {
             self.at(automaton, start, text, at, &mut found);
         }
     }
