@@ -1,6 +1,8 @@
 //! Times the matcher on the bytes of a file: the filter with its automaton alone, and the whole detection.
 //!
 //! Usage: cargo run --release --example matcher FILE [FILE...]
+#![allow(clippy::print_stdout)]
+
 use std::time::Instant;
 use unsprawl::detect::candidate::Scratch;
 use unsprawl::detect::{Cuts, Scanner, anchors::Anchors};
