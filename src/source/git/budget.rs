@@ -100,9 +100,9 @@ impl<'b> Spare<'b> {
     /// A buffer with room for `n` bytes; its old content is still in it. `None` if the budget is exhausted.
     pub fn take(&mut self, n: usize) -> Option<Buffer<'b>> {
         let fits = |b: &Buffer<'b>| (n..=n.saturating_mul(4).max(64 << 10)).contains(&b.bytes.capacity());
-        let best = (0..self.free.len()).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].bytes.capacity());
-        if let Some(i) = best {
-            return Some(self.free.swap_remove(i));
+        // The one given back last is still in the cache.
+        if let Some(i) = self.free.iter().rposition(fits) {
+            return Some(self.free.remove(i));
         }
         // A little more than asked for, so that the next version of the same file fits, too.
         let roomy = if n < Self::LARGEST { (n + n / 8).next_multiple_of(4096) } else { n };
