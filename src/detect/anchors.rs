@@ -137,11 +137,18 @@ impl Filter {
         (four.wrapping_mul(0x9e37_79b1) >> 14) as usize
     }
 
-    /// 1 if a literal may begin with these four bytes. Without a branch: the bits of neighbours are joined before one is taken.
+    /// 1 if a literal may begin with these four bytes, whatever their case.
     #[inline(always)]
-    fn may_begin(&self, four: u32) -> u64 {
-        let (folded, exact) = (Self::slot(four | 0x2020_2020), Self::slot(four));
-        (self.folded[folded / 64] >> (folded % 64)) & (self.exact[exact / 64] >> (exact % 64)) & 1
+    fn may_begin(&self, four: u32) -> u32 {
+        let slot = Self::slot(four | 0x2020_2020);
+        (self.folded[slot / 64] >> (slot % 64)) as u32 & 1
+    }
+
+    /// Whether a literal may begin with exactly these four bytes.
+    #[inline(always)]
+    fn may_begin_exactly(&self, four: u32) -> bool {
+        let slot = Self::slot(four);
+        self.exact[slot / 64] >> (slot % 64) & 1 == 1
     }
 }
 
@@ -224,22 +231,26 @@ impl Anchors {
     pub fn find(&self, text: &[u8], from: usize, to: usize, mut found: impl FnMut(Anchor)) {
         let Some(automaton) = &self.automaton else { return };
         let Ok(start) = automaton.start_state(Anchored::Yes) else { return };
-        let text = &text[..to];
+        let (whole, text) = (text, &text[..to]);
         let mut at = from;
-        // Four positions from one load of eight bytes.
-        for (i, eight) in text[from..].windows(8).step_by(4).enumerate() {
+        // Four positions from one load of eight bytes, which may reach behind the end of the range.
+        for eight in whole[from..].windows(8).step_by(4) {
+            if at >= to {
+                return;
+            }
             let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-            let mut seen = self.filter.may_begin(word as u32)
-                | self.filter.may_begin((word >> 8) as u32) << 1
-                | self.filter.may_begin((word >> 16) as u32) << 2
-                | self.filter.may_begin((word >> 24) as u32) << 3;
-            at = from + 4 * i + 4;
+            let four = |i: u32| (word >> (8 * i)) as u32;
+            let mut seen = (0..4).fold(0, |seen, i| seen | self.filter.may_begin(four(i)) << i);
             while seen != 0 {
-                self.at(automaton, start, text, at - 4 + seen.trailing_zeros() as usize, &mut found);
+                let i = seen.trailing_zeros();
+                if self.filter.may_begin_exactly(four(i)) {
+                    self.at(automaton, start, text, at + i as usize, &mut found);
+                }
                 seen &= seen - 1;
             }
+            at += 4;
         }
-        // Too close to the end for eight bytes.
+        // Too close to the end of the text for eight bytes.
         for at in at..to {
             self.at(automaton, start, text, at, &mut found);
         }
@@ -249,7 +260,8 @@ impl Anchors {
     #[inline(never)]
     fn at(&self, automaton: &NFA, start: StateID, text: &[u8], at: usize, found: &mut impl FnMut(Anchor)) {
         let mut state = start;
-        for (n, &byte) in text[at..].iter().enumerate() {
+        // A position may lie behind the range.
+        for (n, &byte) in text.get(at..).unwrap_or_default().iter().enumerate() {
             state = automaton.next_state(Anchored::Yes, state, byte);
             if !automaton.is_special(state) {
                 continue;
