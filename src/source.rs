@@ -41,6 +41,8 @@ pub struct Piece<'a> {
     pub lines_before: u64,
     /// Column (from 0, in bytes) of `bytes[0]` in its line.
     pub column_before: u64,
+    /// The piece before this one ended with its first [`OVERLAP`] bytes. Not so at the start of a text and behind a hole.
+    pub overlaps: bool,
 }
 
 /// Takes pieces from a source, on any thread.

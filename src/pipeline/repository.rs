@@ -221,6 +221,7 @@ impl Visitor for ObjectVisitor<'_> {
             parts.insert(id, (lines_before + lines, column));
         }
         drop(parts);
-        self.sink.piece(Piece { origin: &origin, bytes: part, offset, lines_before, column_before });
+        let overlaps = offset > 0;
+        self.sink.piece(Piece { origin: &origin, bytes: part, offset, lines_before, column_before, overlaps });
     }
 }

@@ -63,7 +63,7 @@ impl Sink for TextSink<'_> {
 
 /// Moves hits of a piece to their positions in the whole text, and drops those that another piece has whole.
 fn place(piece: &Piece<'_>, hits: &mut Vec<Hit>) {
-    if piece.offset > 0 {
+    if piece.overlaps {
         // The piece before saw these with all that stands before them.
         hits.retain(|hit| hit.span.start >= (OVERLAP / 2) as u64);
     }

@@ -41,9 +41,9 @@ impl Position {
         self.column += n;
     }
 
-    /// The piece that begins here.
-    pub fn piece<'a>(&self, origin: &'a Origin, bytes: &'a [u8]) -> Piece<'a> {
-        Piece { origin, bytes, offset: self.offset, lines_before: self.lines, column_before: self.column }
+    /// The piece that begins here; `overlaps` if the one before ended with its first bytes.
+    fn piece<'a>(&self, origin: &'a Origin, bytes: &'a [u8], overlaps: bool) -> Piece<'a> {
+        Piece { origin, bytes, offset: self.offset, lines_before: self.lines, column_before: self.column, overlaps }
     }
 }
 
@@ -86,14 +86,14 @@ pub fn fill(reader: &mut dyn Read, buf: &mut Vec<u8>, mut filled: usize, limit: 
 pub fn whole(bytes: &[u8], origin: &Origin, sink: &dyn Sink) {
     if bytes.len() <= PIECE {
         if !bytes.is_empty() {
-            sink.piece(Position::default().piece(origin, bytes));
+            sink.piece(Position::default().piece(origin, bytes, false));
         }
         return;
     }
     let mut at = Position::default();
     let mut rest = bytes;
     loop {
-        sink.piece(at.piece(origin, &rest[..rest.len().min(PIECE)]));
+        sink.piece(at.piece(origin, &rest[..rest.len().min(PIECE)], at.offset > 0));
         if rest.len() <= PIECE {
             return;
         }
@@ -116,7 +116,7 @@ pub fn stream(
     loop {
         let (n, end) = fill(reader, buf, filled, PIECE);
         if n > seen {
-            sink.piece(at.piece(origin, &buf[..n]));
+            sink.piece(at.piece(origin, &buf[..n], seen > 0));
         }
         match end {
             Fill::Full => {

@@ -59,9 +59,9 @@ impl Sink for Spread<'_, '_> {
         buf.clear();
         buf.extend_from_slice(piece.bytes);
         let origin = piece.origin.clone();
-        let Piece { offset, lines_before, column_before, .. } = piece;
+        let Piece { offset, lines_before, column_before, overlaps, .. } = piece;
         self.scope.spawn(move |_| {
-            helpers.look(Piece { origin: &origin, bytes: &buf, offset, lines_before, column_before });
+            helpers.look(Piece { origin: &origin, bytes: &buf, offset, lines_before, column_before, overlaps });
             helpers.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buf);
             helpers.free.fetch_add(1, Relaxed);
         });
