@@ -3,6 +3,7 @@
 //! Contract: equal values of one token type are one credential, wherever they stand. Memory grows with distinct credentials
 //! and places, both bounded: past [`MAX_PLACES`] places are only counted.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +24,7 @@ pub struct Credential {
     pub token: TokenIndex,
     /// The value.
     pub secret: Secret,
-    /// Parts seen beside it; the first value seen of each name.
+    /// Parts seen beside it, all at one place.
     pub parts: BTreeMap<String, Vec<u8>>,
     /// The best confidence of its hits.
     pub confidence: Confidence,
@@ -100,8 +101,10 @@ impl Collected {
         let credential = self.number(&hit);
         let known = &mut self.credentials[credential as usize];
         known.confidence = known.confidence.max(hit.confidence);
-        for (name, value) in hit.parts {
-            known.parts.entry(name).or_insert(value);
+        // Threads come in any order, and the report must not depend on it: the fullest set, of equal ones the smallest.
+        let parts: BTreeMap<String, Vec<u8>> = hit.parts.into_iter().collect();
+        if (parts.len(), Reverse(&parts)) > (known.parts.len(), Reverse(&known.parts)) {
+            known.parts = parts;
         }
         // Pieces of a long text overlap: the same place may be seen twice.
         if !self.seen.insert((hash(origin), credential, hit.span.start)) {
