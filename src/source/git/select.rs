@@ -84,11 +84,17 @@ pub fn select(
                 None => commits_of_refs(store, refs),
             };
             let mut commits = Commits::new(store);
-            let range = match since {
+            let mut range = match since {
                 Since::Date(time) => range::since_date(&mut commits, &tips, time),
                 Since::Commit(id) => range::since_commit(&mut commits, &tips, &id),
             };
             let staged = if part.branch.is_none() { index } else { &[] };
+            if !staged.is_empty() {
+                // What was staged is new unless a HEAD that does not belong to the part has it.
+                let heads = refs.all.iter().filter(|named| named.class == RefClass::Head);
+                let heads = heads.filter_map(|named| rev::to_commit(store, named.target, "").ok());
+                range.boundary.extend(heads.filter(|head| !range.selected.contains(head)));
+            }
             Newcomers::new(store, &mut commits, notes).select(&range, staged)
         }
     };
