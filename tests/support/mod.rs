@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, dead_code, unused_imports)]
 
 pub mod repo;
+pub mod server;
 pub mod tokens;
 
 use std::ffi::{OsStr, OsString};

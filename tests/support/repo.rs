@@ -1,7 +1,12 @@
 //! Repositories made by git itself, in a cleared environment.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::folder;
 
@@ -82,8 +87,17 @@ impl Repo {
         output
     }
 
+    /// Writes a file, long ago: see [`settle`](Self::settle).
     pub fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         super::write(self.dir.join(path), bytes);
+        self.age(path.as_ref());
+    }
+
+    /// Gives a file a time in the past, another one each time.
+    fn age(&self, path: &Path) {
+        static NEXT: AtomicU64 = AtomicU64::new(START as u64);
+        let time = UNIX_EPOCH + Duration::from_secs(NEXT.fetch_add(1, Relaxed));
+        File::options().append(true).open(self.dir.join(path)).unwrap().set_modified(time).unwrap();
     }
 
     pub fn remove(&self, path: &str) {
@@ -106,6 +120,19 @@ impl Repo {
     pub fn put(&mut self, path: &str, bytes: impl AsRef<[u8]>) -> String {
         self.write(path, bytes);
         self.commit(&format!("write {path}"))
+    }
+
+    /// Makes git sure of the files of the work tree. Files that are as young as the index may have changed behind its
+    /// back: they are looked at as files, too.
+    pub fn settle(&self) {
+        let listed = self.run(&["ls-files", "-z"], b"");
+        for path in listed.split(|b| *b == 0).filter(|path| !path.is_empty()) {
+            let path = Path::new(OsStr::from_bytes(path));
+            if self.dir.join(path).is_file() {
+                self.age(path);
+            }
+        }
+        self.git(&["update-index", "-q", "--refresh"]);
     }
 
     /// Stores a blob that nothing names.
