@@ -185,6 +185,17 @@ pub fn is_sequence(value: &[u8]) -> bool {
     if longest >= 7 || longest * 2 >= value.len() {
         return true;
     }
+    // Two sequences interlaced: a1b2c3d4e5f6.
+    let half = |odd: usize| {
+        let picked: Vec<u8> = value.iter().skip(odd).step_by(2).copied().collect();
+        let steps = picked.windows(2).map(|w| w[1].wrapping_sub(w[0]) == 1);
+        steps
+            .fold((0, 0), |(run, most): (usize, usize), up| if up { (run + 1, most.max(run + 1)) } else { (0, most) })
+            .1
+    };
+    if half(0) >= 4 && half(1) >= 4 {
+        return true;
+    }
     // A pattern of period p covers the value: abcabcabc, 0a1b0a1b.
     (1..=value.len() / 3).take(12).any(|p| value[p..].iter().zip(value).all(|(a, b)| a == b))
 }
@@ -345,6 +356,7 @@ mod tests {
             ("${GITHUB_TOKEN_FROM_ENV}", Noise::Placeholder),
             ("klmnopqrstuvwx", Noise::Sequence),
             ("a1b2a1b2a1b2a1b2a1b2", Noise::Sequence),
+            ("a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6", Noise::Sequence),
             ("getDatadogApplicationKeyFromEnvironment", Noise::Words),
             ("some/module/path/that/is/long/enough", Noise::Words),
             ("correct horse battery staple", Noise::Words),
