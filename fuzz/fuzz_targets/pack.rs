@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
     write(objects, &pack, (flags & 4 == 0).then_some(&index[..]), loose, hash_len);
     let notes = Arc::new(Notes::default());
     let Ok(store) = ObjectStore::open(objects, hash_len, notes) else { return };
-    let options = WalkOptions { memory: 8 << 20, whole_limit: 1 << 20, threads: 1 };
+    let options = WalkOptions { memory: 8 << 20, whole_limit: 1 << 20, threads: 1, most: None };
     store.walk(Kinds::ALL, None, &Check, &options);
     for id in store.ids().take(64).collect::<Vec<_>>() {
         if let Ok(Some((kind, content))) = store.read(&id) {
