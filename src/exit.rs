@@ -36,7 +36,7 @@ impl FailOn {
     fn asks_for(self, report: &Report) -> bool {
         match self {
             Self::Any => !report.findings.is_empty(),
-            Self::Active => report.findings.iter().any(|f| f.validity == Validity::Active),
+            Self::Active => report.findings.iter().any(|f| f.checked.validity == Validity::Active),
             Self::None => false,
         }
     }
@@ -73,7 +73,7 @@ impl From<ExitCode> for std::process::ExitCode {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::{Confidence, Finding, NoteKind};
+    use crate::model::{BoundTo, Checked, Confidence, Finding, NoteKind};
     use crate::secret::{Fingerprinter, Secret};
 
     fn finding(validity: Validity) -> Finding {
@@ -87,7 +87,8 @@ mod tests {
             secret: Secret::new(b"x"),
             parts: vec![],
             encrypted: false,
-            validity,
+            bound_to: BoundTo::None,
+            checked: Checked { validity, ..Checked::default() },
             locations: vec![],
             exposure: None,
         }

@@ -2,9 +2,14 @@
 //!
 //! Contract: plain data, no behaviour beyond construction and ordering, and no secret bytes outside [`Secret`].
 
+mod checked;
+
 use std::fmt;
 use std::path::PathBuf;
 
+pub use checked::{Checked, How, Principal};
+
+pub use crate::rules::schema::BoundTo;
 use crate::secret::{Fingerprint, Secret};
 
 /// How sure we are that a finding is a credential.
@@ -282,8 +287,10 @@ pub struct Finding {
     pub parts: Vec<(String, Vec<u8>)>,
     /// A private key that is protected by a passphrase.
     pub encrypted: bool,
-    /// Whether the issuer still accepts it.
-    pub validity: Validity,
+    /// Whose authority a credential of this type carries.
+    pub bound_to: BoundTo,
+    /// Whether the issuer still accepts it, and the account behind it.
+    pub checked: Checked,
     /// Its places, oldest in git first, then by path and position. Never empty.
     pub locations: Vec<Location>,
     /// Its history in git, if it was found there.

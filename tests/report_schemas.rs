@@ -320,7 +320,7 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
                 ],
                 encrypted,
                 docs: encrypted.then(|| part.clone()),
-                validity: Validity::Unknown(reason.clone()),
+                checked: checked(Validity::Unknown(reason.clone())),
                 exposure: Some(Exposure { warnings: vec![reason.clone()], ..Exposure::default() }),
                 ..finding("a.b", confidence, &secret, locations)
             })

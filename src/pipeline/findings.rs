@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Context;
 use super::repository::Scanned;
 use crate::collect::{Collected, ObjectPlace};
-use crate::model::{Exposure, Finding, GitPlace, Location, NoteKind, ObjectId, PathBytes, PlaceKind, Report, Validity};
+use crate::model::{Checked, Exposure, Finding, GitPlace, Location, NoteKind, ObjectId, PathBytes, PlaceKind, Report};
 use crate::source::git::attribute::{self, Attribution, History, Hot};
 use crate::source::git::graph::Graph;
 use crate::source::git::tips::Reach;
@@ -57,7 +57,8 @@ pub fn build(
             secret: credential.secret,
             parts: credential.parts.into_iter().collect(),
             encrypted: credential.encrypted,
-            validity: Validity::Unknown("not asked".into()),
+            bound_to: rule.bound_to,
+            checked: Checked::default(),
             locations,
             exposure,
         });

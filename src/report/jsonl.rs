@@ -64,7 +64,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn new(shown: &Shown<'_>, finding: &'a Finding, location: &Location) -> Self {
         let Bytes { text: path, base64: path_base64 } = Bytes::new(&shown.mask.path(&location.path));
-        let validity = ValidityView::new(shown, &finding.validity);
+        let validity = ValidityView::new(shown, &finding.checked.validity);
         let span = location.span;
         Self {
             r#type: "location",

@@ -153,7 +153,7 @@ fn level_by_confidence(confidence: Confidence) -> &'static str {
 }
 
 fn result(shown: &Shown<'_>, finding: &Finding, rules: &Rules<'_>) -> Value {
-    let level = match finding.validity {
+    let level = match finding.checked.validity {
         Validity::Inactive => "note",
         Validity::Active => "error",
         Validity::Unknown(_) => level_by_confidence(finding.confidence),
@@ -205,7 +205,7 @@ fn primary(locations: &[Location]) -> usize {
 }
 
 fn message(finding: &Finding) -> String {
-    let validity = match &finding.validity {
+    let validity = match &finding.checked.validity {
         Validity::Active => ", which its issuer still accepts",
         Validity::Inactive => ", which its issuer does not accept any more",
         Validity::Unknown(_) => "",

@@ -67,11 +67,11 @@ impl Block<'_> {
             self.line("value", format_args!("{}{mark}", f.secret.redacted()))?;
         }
         self.line("confidence", style.confidence(f.confidence))?;
-        let reason = match &f.validity {
+        let reason = match &f.checked.validity {
             Validity::Unknown(reason) => self.safe(reason),
             Validity::Active | Validity::Inactive => String::new(),
         };
-        self.line("validity", style.validity(&f.validity, &reason))?;
+        self.line("validity", style.validity(&f.checked.validity, &reason))?;
         self.line("fingerprint", short(&f.fingerprint, SHORT_FINGERPRINT))
     }
 

@@ -229,7 +229,7 @@ impl<'a> Head<'a> {
             issuer: &finding.issuer,
             docs: finding.docs.as_deref(),
             confidence: finding.confidence,
-            validity: ValidityView::new(shown, &finding.validity),
+            validity: ValidityView::new(shown, &finding.checked.validity),
             fingerprint: finding.fingerprint,
             redacted: finding.secret.redacted(),
             secret: SecretView::new(shown, finding),

@@ -2,12 +2,15 @@
 //!
 //! Contract: data only. What a value means, and whether it makes sense, is told by `catalog`.
 
+pub mod ask;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::model::Confidence;
+use ask::{Endpoint, Manual, Offline, Revoke, Step, TestReply, TestSent};
 
 /// One rule file: one issuer.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +21,18 @@ pub struct RuleFile {
     /// Its token types.
     #[serde(default, rename = "token")]
     pub tokens: Vec<Spanned<Token>>,
+    /// Where requests go, by name.
+    #[serde(default, rename = "endpoint")]
+    pub endpoints: BTreeMap<String, Spanned<Endpoint>>,
+    /// Ways to ask whether a credential works, by name: one to three steps each.
+    #[serde(default)]
+    pub verify: BTreeMap<String, Vec<Spanned<Step>>>,
+    /// Ways to end a credential, by name.
+    #[serde(default)]
+    pub revoke: BTreeMap<String, Spanned<Revoke>>,
+    /// What a human does where no call exists, by name.
+    #[serde(default)]
+    pub manual: BTreeMap<String, Spanned<Manual>>,
     /// The file's own tests.
     #[serde(default, rename = "test")]
     pub tests: Vec<Spanned<Test>>,
@@ -106,6 +121,18 @@ pub struct Token {
     pub allow: Vec<Spanned<String>>,
     /// Whether binary files are searched.
     pub binary: Option<bool>,
+    /// What its value tells without asking.
+    #[serde(default)]
+    pub offline: Vec<Spanned<Offline>>,
+    /// How it is asked about: a name below `verify`.
+    pub verify: Option<Spanned<String>>,
+    /// Why nobody can be asked (exchanging it would use it up, its server is not known, ...).
+    pub no_verify: Option<String>,
+    /// Ways to end it, best first: names below `revoke`.
+    #[serde(default)]
+    pub revoke: Vec<Spanned<String>>,
+    /// What a human does: a name below `manual`.
+    pub manual: Option<Spanned<String>>,
 }
 
 /// A checksum: `steps` applied to group `of` must give group `equals`.
@@ -185,14 +212,34 @@ pub struct Pair {
 pub struct Test {
     /// Token id of this file.
     pub token: String,
-    /// Text to scan, with `{make}` and the like.
-    pub text: String,
+    /// Text to scan, with `{make}` and the like. A test of a call scans it, too, and asks about the one finding;
+    /// without a text it makes a credential of the token type.
+    pub text: Option<String>,
     /// How many findings of the token type there must be.
-    pub hits: usize,
+    pub hits: Option<usize>,
     /// Least confidence counted; medium if not given.
     pub confidence: Option<Confidence>,
     /// More to check on each finding.
     pub expect: Option<Expect>,
+    /// `verify`, `offline`, or the name of a way to revoke.
+    pub call: Option<String>,
+    /// The endpoint that the user configured: name and URL.
+    #[serde(default)]
+    pub endpoint: BTreeMap<String, String>,
+    /// Parts that the credential of a call has, besides those of its text.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+    /// Settings of an administrator, for templates `{admin.NAME}`.
+    #[serde(default)]
+    pub admin: BTreeMap<String, String>,
+    /// What the issuer answers.
+    pub reply: Option<TestReply>,
+    /// Or what it answers to each step.
+    #[serde(default)]
+    pub replies: Vec<TestReply>,
+    /// What must have been sent, step by step.
+    #[serde(default)]
+    pub sent: Vec<TestSent>,
 }
 
 /// What a finding of a test must look like.
@@ -206,4 +253,13 @@ pub struct Expect {
     pub parts: BTreeMap<String, String>,
     /// Whether it is marked as encrypted.
     pub encrypted: Option<bool>,
+    /// A call: `active`, `inactive` or `unknown`.
+    pub validity: Option<String>,
+    /// A call: text that the reason must hold.
+    pub reason: Option<String>,
+    /// A call: facts about the account; `scopes` joined by a space, `more` by their own names.
+    #[serde(default)]
+    pub principal: BTreeMap<String, String>,
+    /// A way to revoke: `done`, `gone`, `refused` or `unknown`.
+    pub outcome: Option<String>,
 }

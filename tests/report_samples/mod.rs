@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use unsprawl::model::{
-    CommitInfo, Confidence, Exposure, Finding, GitPlace, Location, Note, NoteKind, ObjectId, PlaceKind, Report,
-    Signature, Target, TextSpan, Totals, Validity,
+    BoundTo, Checked, CommitInfo, Confidence, Exposure, Finding, GitPlace, Location, Note, NoteKind, ObjectId,
+    PlaceKind, Report, Signature, Target, TextSpan, Totals, Validity,
 };
 use unsprawl::report::{Format, Options, write};
 use unsprawl::secret::{Fingerprinter, Secret};
@@ -56,6 +56,10 @@ pub fn git_place(kind: PlaceKind, path: &[u8], commit: Option<CommitInfo>) -> Lo
     Location { git: Some(git), ..place(kind, path) }
 }
 
+pub fn checked(validity: Validity) -> Checked {
+    Checked { validity, ..Checked::default() }
+}
+
 pub fn finding(rule: &str, confidence: Confidence, secret: &[u8], locations: Vec<Location>) -> Finding {
     Finding {
         rule: rule.into(),
@@ -67,7 +71,8 @@ pub fn finding(rule: &str, confidence: Confidence, secret: &[u8], locations: Vec
         secret: Secret::new(secret),
         parts: vec![],
         encrypted: false,
-        validity: Validity::Unknown("not checked".into()),
+        bound_to: BoundTo::None,
+        checked: checked(Validity::Unknown("not checked".into())),
         locations,
         exposure: None,
     }
@@ -128,9 +133,10 @@ fn odd_places() -> Vec<Finding> {
         Location { target: 1, ..place(PlaceKind::Stdin, b"") },
         Location { target: 2, ..place(PlaceKind::File, b"/abs/one.txt") },
     ];
-    let mixed = Finding { validity: Validity::Active, ..finding("acme.other", Confidence::Medium, &value(24), places) };
+    let mixed =
+        Finding { checked: checked(Validity::Active), ..finding("acme.other", Confidence::Medium, &value(24), places) };
     let inactive = Finding {
-        validity: Validity::Inactive,
+        checked: checked(Validity::Inactive),
         ..finding("generic.password", Confidence::Low, b"abc", vec![place(PlaceKind::File, b"a:b c/%2e[1]{0}.txt")])
     };
     vec![key, mixed, inactive]
