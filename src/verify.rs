@@ -1,0 +1,6 @@
+//! The verify stage: asks the issuing service whether a credential still works, and whose it is.
+//!
+//! Contract: read-only, at most one question per credential and purpose, only to hosts that the rule or the user names,
+//! and never a verdict that the reply does not carry: what is not known is `unknown`, with the reason.
+
+pub mod transport;

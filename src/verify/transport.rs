@@ -1,0 +1,97 @@
+//! What goes to an issuer and what comes back, apart from how it gets there.
+//!
+//! Contract: an [`Outgoing`] holds the secret and is wiped on drop; neither it nor a [`Failure`] shows a secret, a query
+//! string or a body in its `Debug` or `Display`.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::rules::schema::ask::Method;
+
+/// One request, ready to be sent.
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// Absolute URL. It may hold the secret.
+    pub url: Zeroizing<String>,
+    /// The same without query and without what a template filled in: for logs and errors.
+    pub shown: String,
+    /// Headers, names in lower case. Values may hold the secret.
+    pub headers: Vec<(String, Zeroizing<String>)>,
+    /// The body; empty for none.
+    pub body: Zeroizing<Vec<u8>>,
+    /// The user configured this endpoint himself: plain `http://` is as he wants it.
+    pub configured: bool,
+    /// It may be sent again after a failure (a read, or a call that does no harm twice).
+    pub repeatable: bool,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.method, self.shown)
+    }
+}
+
+/// What an issuer answered.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Status code.
+    pub status: u16,
+    /// Headers in order, names in lower case, values lossily decoded.
+    pub headers: Vec<(String, String)>,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+    /// The body is longer than the limit: this is its beginning.
+    pub cut: bool,
+}
+
+impl Reply {
+    /// The first header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}, {} bytes", self.status, self.body.len())
+    }
+}
+
+/// Why there is no answer. Nothing here holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Our own rules forbid the request: a private address, a host that nobody allowed, plain http.
+    #[error("not asked: {0}")]
+    Refused(String),
+    /// The network is off, by `--offline` or in fact.
+    #[error("offline")]
+    Offline,
+    /// Nothing came within the time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// Connection, TLS or protocol failed.
+    #[error("{0}")]
+    Broken(String),
+    /// Too many failures of this host: it is left alone for a while.
+    #[error("{0} fails too often and is left alone for now")]
+    CircuitOpen(String),
+    /// The issuer asks to wait longer than this run may take.
+    #[error("rate limited for another {} s", .0.as_secs())]
+    RateLimited(Duration),
+    /// The run was interrupted, or its time is over.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Sends requests: over the network, or from a list of replies in a test.
+pub trait Transport: Send + Sync {
+    /// Sends one request and waits for the whole reply.
+    ///
+    /// # Errors
+    /// See [`Failure`]. A status of any kind is a reply, not an error.
+    fn send(&self, request: &Outgoing) -> impl Future<Output = Result<Reply, Failure>> + Send;
+}
