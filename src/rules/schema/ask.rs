@@ -19,6 +19,9 @@ pub struct Endpoint {
     /// Parts of the credential that name the host of its own instance; used only if the user allows that host.
     #[serde(default)]
     pub parts: Vec<String>,
+    /// Domains that belong to the issuer: a host from `parts` below one of these is the issuer's and needs no allowance.
+    #[serde(default)]
+    pub domains: Vec<Spanned<String>>,
     /// Environment variables in which the issuer's own tools keep this address.
     #[serde(default)]
     pub env: Vec<String>,
