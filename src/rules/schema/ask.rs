@@ -301,6 +301,9 @@ pub struct Offline {
     pub decode: Spanned<Decoder>,
     /// What is decoded: a template, `{secret}` if not given.
     pub of: Option<Spanned<String>>,
+    /// Values for templates and endpoints, by name, as if they were parts of the credential.
+    #[serde(default)]
+    pub capture: BTreeMap<String, Pick>,
     /// The account.
     #[serde(default)]
     pub principal: PrincipalSpec,
