@@ -118,6 +118,13 @@ impl fmt::Debug for ObjectId {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for ObjectId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Self::from_hex(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("an object id is 40 or 64 hex digits"))
+    }
+}
+
 impl serde::Serialize for ObjectId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
@@ -170,7 +177,7 @@ pub struct TextSpan {
 pub type PathBytes = Vec<u8>;
 
 /// What kind of place a credential stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlaceKind {
     /// A file on disk, outside git or not committed in this form.
@@ -229,6 +236,9 @@ pub struct GitPlace {
     /// Whether it still stands at this path in the tree of HEAD or of a branch.
     pub present: bool,
 }
+
+/// Names of the encodings that detection undoes, as [`Hit::encoding`] and [`Location::encoding`] have them.
+pub const ENCODINGS: [&str; 8] = ["base64", "hex", "percent", "escape", "gzip", "zlib", "utf-16le", "utf-16be"];
 
 /// One place where a credential stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -310,7 +320,7 @@ pub struct Target {
 }
 
 /// Why something was left out, cut or could not be read. The id is stable and documented in the README.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoteKind {
     /// A file or folder could not be opened or read.
@@ -373,7 +383,7 @@ impl NoteKind {
 }
 
 /// One kind of note at one place, or a count of equal ones.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Note {
     /// What happened.
     pub kind: NoteKind,
@@ -384,7 +394,7 @@ pub struct Note {
 }
 
 /// Numbers of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Totals {
     /// Files read from disk.
     pub files: u64,

@@ -8,6 +8,7 @@ mod json;
 mod jsonl;
 mod kinds;
 mod mask;
+mod read;
 mod safe_json;
 mod sarif;
 mod style;
@@ -23,6 +24,7 @@ use mask::Mask;
 
 pub use kinds::NoteWords;
 pub use kinds::words as note_words;
+pub use read::{ReadError, read};
 pub use style::Style;
 pub use summary::summary;
 

@@ -11,39 +11,54 @@ use zeroize::Zeroizing;
 
 /// The bytes of a credential. Wiped on drop, redacted in `Debug`; deliberately neither `Display` nor `Serialize`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+    /// What a report says of a value that is not here.
+    withheld: Option<Box<str>>,
+}
 
 impl Secret {
     /// Takes over a copy of `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self { bytes: Zeroizing::new(bytes.to_vec()), withheld: None }
+    }
+
+    /// Stands for a value that is known only by what a report shows of it: it has no bytes.
+    pub fn withheld(redacted: &str) -> Self {
+        Self { bytes: Zeroizing::default(), withheld: Some(redacted.into()) }
+    }
+
+    /// Whether the value itself is not here.
+    pub fn is_withheld(&self) -> bool {
+        self.withheld.is_some()
     }
 
     /// The bytes themselves. Every caller is a place to audit.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// What may be shown: a few leading characters that name the token type, and the length; see [`redact`].
     pub fn redacted(&self) -> String {
-        redact(&self.0)
+        self.withheld.as_deref().map_or_else(|| redact(&self.bytes), str::to_owned)
     }
 
     /// Plain SHA-256 in lower-case hex, only for interchange with the ignore files of other tools.
     pub fn sha256_hex(&self) -> String {
-        hex(&Sha256::digest(&*self.0))
+        hex(&Sha256::digest(&*self.bytes))
     }
 }
 
 impl std::hash::Hash for Secret {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.as_slice().hash(state);
+        self.bytes.as_slice().hash(state);
+        self.withheld.hash(state);
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({} bytes)", self.0.len())
+        write!(f, "Secret({} bytes)", self.bytes.len())
     }
 }
 
@@ -78,6 +93,26 @@ impl serde::Serialize for Fingerprint {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
     }
+}
+
+impl<'de> serde::Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        unhex(&text).map(Self).ok_or_else(|| serde::de::Error::custom("a fingerprint is 64 hex digits"))
+    }
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    let mut out = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(out)
 }
 
 /// Makes fingerprints. Without a key of the user's own, a constant of this project is used: fingerprints are then

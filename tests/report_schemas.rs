@@ -398,3 +398,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_report_read_back_says_the_same() {
+    let report = everything();
+    let text = shown(Format::Json, &report, &Options::default());
+    let again = unsprawl::report::read(text.as_bytes()).unwrap();
+    assert_eq!(shown(Format::Json, &again, &Options::default()), text);
+    assert!(again.findings.iter().all(|f| f.secret.is_withheld() && f.secret.expose().is_empty()));
+}
+
+#[test]
+fn what_is_no_report_is_told_with_its_place_and_nothing_of_its_content() {
+    let quote = |text: &str| unsprawl::report::read(text.as_bytes()).unwrap_err().to_string();
+    assert!(quote("{\n  \"schema\": \"unsprawl/report\",\n  \"version\": \"hunter2\"").contains("line 3"));
+    for text in
+        ["", "[]", "{\"schema\":\"hunter2\"}", "hunter2", "{\"schema\":\"unsprawl/report\",\"version\":\"hunter2\"}"]
+    {
+        assert!(!quote(text).contains("hunter2"), "{}", quote(text));
+    }
+}

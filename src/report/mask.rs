@@ -37,7 +37,8 @@ impl Mask {
         if show_secrets {
             return mask;
         }
-        for finding in &report.findings {
+        // What comes from an earlier report was masked when it was written.
+        for finding in report.findings.iter().filter(|f| !f.secret.is_withheld()) {
             let windows = if finding.confidence >= Confidence::Medium { &mut mask.strong } else { &mut mask.weak };
             windows.extend(each_window(finding.secret.expose()));
             mask.withheld.extend(messages_that_cannot_be_masked(finding));

@@ -6,9 +6,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use super::style::{Style, count, date};
-use super::{Shown, newest};
-use crate::model::{CommitInfo, Exposure, Finding, Location, PlaceKind, Validity};
+use super::style::{Style, count, date, rfc3339};
+use super::{Shown, newest, view};
+use crate::model::{CommitInfo, Exposure, Finding, How, Location, PlaceKind, Principal, Validity};
 use crate::notes::printable;
 
 /// Width of the labels on the left.
@@ -27,6 +27,25 @@ pub(super) fn write(shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
         Block { shown, finding, style: Style::new(shown.options.color), out }.write()?;
     }
     Ok(())
+}
+
+/// An account in a few lines: who, then what the credential may do and when it was made, used and ends.
+fn account_lines(account: &Principal) -> Vec<String> {
+    let mut who: Vec<String> = [&account.login, &account.name].into_iter().flatten().cloned().collect();
+    who.extend(account.email.as_ref().map(|e| format!("<{e}>")));
+    who.extend(account.id.as_ref().map(|id| format!("id {id}")));
+    who.extend(account.kind.as_ref().map(|kind| format!("({kind})")));
+    let mut lines = Vec::new();
+    let mut add = |label: &str, value: Option<&String>| lines.extend(value.map(|v| format!("{label}{v}")));
+    add("", Some(&who.join(" ")).filter(|w| !w.is_empty()));
+    add("of ", account.organisation.as_ref());
+    add("key id ", account.key_id.as_ref());
+    add("may ", Some(&account.scopes.join(", ")).filter(|s| !s.is_empty()));
+    add("created ", account.created.as_ref());
+    add("last used ", account.last_used.as_ref());
+    add("expires ", account.expires.as_ref());
+    lines.extend(account.more.iter().map(|(name, value)| format!("{name} {value}")));
+    lines
 }
 
 /// One finding on its way out.
@@ -72,7 +91,36 @@ impl Block<'_> {
             Validity::Active | Validity::Inactive => String::new(),
         };
         self.line("validity", style.validity(&f.checked.validity, &reason))?;
+        self.checked()?;
         self.line("fingerprint", short(&f.fingerprint, SHORT_FINGERPRINT))
+    }
+
+    fn checked(&mut self) -> io::Result<()> {
+        let checked = &self.finding.checked;
+        if let Some(remark) = &checked.remark {
+            let text = self.safe(remark);
+            self.more(text)?;
+        }
+        match checked.how {
+            How::NotAsked | How::Asked => {}
+            How::Cached => {
+                self.more(format_args!("asked {}", checked.at.and_then(|at| rfc3339(at, 0)).unwrap_or_default()))?
+            }
+            How::Offline => self.more("by what the token itself says; nobody was asked")?,
+            How::Canary => self.more("a known canary: asking would raise an alarm, so nobody was asked")?,
+        }
+        for (label, principal) in [("principal", &checked.principal), ("identity", &checked.identity)] {
+            let Some(account) = view::account(self.shown, principal.as_ref()) else { continue };
+            for (i, text) in account_lines(&account).into_iter().enumerate() {
+                let text = printable(text.as_bytes());
+                if i == 0 {
+                    self.line(label, text)?
+                } else {
+                    self.more(text)?
+                };
+            }
+        }
+        Ok(())
     }
 
     fn parts(&mut self) -> io::Result<()> {

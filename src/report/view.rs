@@ -10,7 +10,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
 use super::{Shown, kinds, style};
-use crate::model::{CommitInfo, Confidence, Finding, Location, ObjectId, PlaceKind, Report, Signature, Validity};
+use crate::model::{
+    BoundTo, CommitInfo, Confidence, Finding, How, Location, ObjectId, PlaceKind, Principal, Report, Signature,
+    Validity,
+};
 use crate::secret::Fingerprint;
 
 /// Name and version of this program.
@@ -201,6 +204,45 @@ impl ValidityView {
     }
 }
 
+/// How a verdict was come by.
+#[derive(Serialize)]
+pub(super) struct CheckedView {
+    pub how: How,
+    /// RFC 3339, UTC; `None` if nobody was asked.
+    pub at: Option<String>,
+    pub remark: Option<String>,
+}
+
+impl CheckedView {
+    pub fn new(shown: &Shown<'_>, finding: &Finding) -> Self {
+        let checked = &finding.checked;
+        Self {
+            how: checked.how,
+            at: checked.at.and_then(|at| style::rfc3339(at, 0)),
+            remark: checked.remark.as_ref().map(|r| shown.mask.string(r)),
+        }
+    }
+}
+
+/// An account with secrets cut out: an issuer may echo what it was sent.
+pub(super) fn account(shown: &Shown<'_>, principal: Option<&Principal>) -> Option<Principal> {
+    let text = |value: &Option<String>| value.as_ref().map(|v| shown.mask.string(v));
+    principal.filter(|p| !p.is_empty()).map(|p| Principal {
+        kind: text(&p.kind),
+        id: text(&p.id),
+        login: text(&p.login),
+        name: text(&p.name),
+        email: text(&p.email),
+        organisation: text(&p.organisation),
+        key_id: text(&p.key_id),
+        scopes: p.scopes.iter().map(|s| shown.mask.string(s)).collect(),
+        created: text(&p.created),
+        expires: text(&p.expires),
+        last_used: text(&p.last_used),
+        more: p.more.iter().map(|(name, value)| (shown.mask.string(name), shown.mask.string(value))).collect(),
+    })
+}
+
 /// What a finding says of itself, without its places.
 #[derive(Serialize)]
 pub(super) struct Head<'a> {
@@ -209,8 +251,14 @@ pub(super) struct Head<'a> {
     issuer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     docs: Option<&'a str>,
+    bound_to: BoundTo,
     confidence: Confidence,
     validity: ValidityView,
+    checked: CheckedView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<Principal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Principal>,
     fingerprint: Fingerprint,
     redacted: String,
     #[serde(flatten)]
@@ -228,7 +276,11 @@ impl<'a> Head<'a> {
             name: &finding.name,
             issuer: &finding.issuer,
             docs: finding.docs.as_deref(),
+            bound_to: finding.bound_to,
             confidence: finding.confidence,
+            checked: CheckedView::new(shown, finding),
+            principal: account(shown, finding.checked.principal.as_ref()),
+            identity: account(shown, finding.checked.identity.as_ref()),
             validity: ValidityView::new(shown, &finding.checked.validity),
             fingerprint: finding.fingerprint,
             redacted: finding.secret.redacted(),

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use unsprawl::model::{
-    BoundTo, Checked, CommitInfo, Confidence, Exposure, Finding, GitPlace, Location, Note, NoteKind, ObjectId,
-    PlaceKind, Report, Signature, Target, TextSpan, Totals, Validity,
+    BoundTo, Checked, CommitInfo, Confidence, Exposure, Finding, GitPlace, How, Location, Note, NoteKind, ObjectId,
+    PlaceKind, Principal, Report, Signature, Target, TextSpan, Totals, Validity,
 };
 use unsprawl::report::{Format, Options, write};
 use unsprawl::secret::{Fingerprinter, Secret};
@@ -115,6 +115,33 @@ fn rich() -> Finding {
     }
 }
 
+/// A verdict with everything that one can say.
+fn asked() -> Checked {
+    let principal = Principal {
+        kind: Some("user".into()),
+        id: Some("42".into()),
+        login: Some("jane\x1b[31m".into()),
+        name: Some("Jane Doe".into()),
+        email: Some("jane@example.org".into()),
+        organisation: Some("Acme".into()),
+        key_id: Some("k-1".into()),
+        scopes: vec!["repo".into(), "admin:org".into()],
+        created: Some("2024-01-02T03:04:05Z".into()),
+        expires: Some("never".into()),
+        last_used: None,
+        more: [("plan".to_owned(), "free".to_owned())].into(),
+    };
+    let identity = Principal { email: Some("jane@example.org".into()), ..Principal::default() };
+    Checked {
+        validity: Validity::Active,
+        remark: Some("limited by IP address".into()),
+        how: How::Cached,
+        at: Some(MAY),
+        principal: Some(principal),
+        identity: Some(identity),
+    }
+}
+
 /// Findings in all the other kinds of place.
 fn odd_places() -> Vec<Finding> {
     let mut message = git_place(PlaceKind::Commit, b"", Some(commit(4, -5)));
@@ -133,8 +160,11 @@ fn odd_places() -> Vec<Finding> {
         Location { target: 1, ..place(PlaceKind::Stdin, b"") },
         Location { target: 2, ..place(PlaceKind::File, b"/abs/one.txt") },
     ];
-    let mixed =
-        Finding { checked: checked(Validity::Active), ..finding("acme.other", Confidence::Medium, &value(24), places) };
+    let mixed = Finding {
+        checked: asked(),
+        bound_to: BoundTo::User,
+        ..finding("acme.other", Confidence::Medium, &value(24), places)
+    };
     let inactive = Finding {
         checked: checked(Validity::Inactive),
         ..finding("generic.password", Confidence::Low, b"abc", vec![place(PlaceKind::File, b"a:b c/%2e[1]{0}.txt")])
