@@ -3,4 +3,5 @@
 //! Contract: read-only, at most one question per credential and purpose, only to hosts that the rule or the user names,
 //! and never a verdict that the reply does not carry: what is not known is `unknown`, with the reason.
 
+pub mod sign;
 pub mod transport;

@@ -88,51 +88,108 @@ pub struct Request {
     pub sign: Option<Spanned<Sign>>,
 }
 
-/// Signatures that need code. All strings are templates.
+/// A signature that needs code: how it is made, and templates for what it is made from.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "with", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Sign {
-    /// AWS Signature Version 4.
-    AwsSigv4 {
-        /// `sts`, `iam`, ...
-        service: String,
-        /// `us-east-1` unless the partition says otherwise.
-        region: String,
-        /// Access key id.
-        key_id: String,
-        /// Secret access key.
-        secret: String,
-        /// Session token, empty for long-term keys.
-        #[serde(default)]
-        session: String,
-    },
-    /// Azure Storage Shared Key.
-    AzureSharedKey {
-        /// Storage account.
-        account: String,
-        /// Its key, base64.
-        key: String,
-    },
-    /// A JWT that is signed with a private key and sent as bearer: `RS256`.
-    JwtRs256 {
-        /// PEM of the key.
-        key: String,
-        /// Claims besides `iat` and `exp`.
-        claims: BTreeMap<String, String>,
-        /// Seconds it is valid; at most 600.
-        lifetime: u32,
-        /// Form field that carries it (with the JWT bearer grant), instead of the header.
-        #[serde(default)]
-        form: String,
-    },
+pub struct Sign {
+    /// How.
+    pub with: Scheme,
+    /// JWT: claims besides `iat` and `exp`; the values are templates.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+    /// JWT: seconds it is valid; at most 600.
+    pub lifetime: Option<u32>,
+    /// What else it is made from, by the names of [`Scheme::inputs`]; the values are templates.
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Sign {
+    /// All templates with the names under which `verify::sign` expects their values; claims are called `claims.NAME`.
+    pub fn templates(&self) -> impl Iterator<Item = (String, &str)> {
+        let claims = self.claims.iter().map(|(name, template)| (format!("claims.{name}"), template.as_str()));
+        self.fields.iter().map(|(name, template)| (name.clone(), template.as_str())).chain(claims)
+    }
+
+    /// Whether the fields are those of the scheme.
+    ///
+    /// # Errors
+    /// What is wrong, for the author of a rule file.
+    pub fn check(&self) -> Result<(), String> {
+        let (needed, optional) = self.with.inputs();
+        for name in needed {
+            if !self.fields.contains_key(*name) {
+                return Err(format!("this signature needs `{name}`"));
+            }
+        }
+        if let Some(name) =
+            self.fields.keys().find(|n| !needed.contains(&n.as_str()) && !optional.contains(&n.as_str()))
+        {
+            return Err(format!("this signature has no `{name}`; it has {}", [needed, optional].concat().join(", ")));
+        }
+        if self.with == Scheme::Jwt {
+            return match self.lifetime {
+                Some(1..=600) => Ok(()),
+                _ => Err("`lifetime` is 1 to 600 seconds".into()),
+            };
+        }
+        match self.claims.is_empty() && self.lifetime.is_none() {
+            true => Ok(()),
+            false => Err("only a JWT has `claims` and `lifetime`".into()),
+        }
+    }
+}
+
+/// Kinds of [`Sign`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// AWS Signature Version 4. An empty `region` is the one that the host names, else `us-east-1`.
+    AwsSigv4,
+    /// Azure Storage Shared Key; the key in base64.
+    AzureSharedKey,
+    /// Azure Cosmos DB primary or secondary key, base64.
+    AzureCosmos,
+    /// Azure Service Bus and its kin: a shared access signature of the host that ends after minutes. `name` is the policy.
+    AzureSas,
+    /// A JWT signed with a private key (PEM): RS256 for RSA, ES256 for P-256. It goes into the header, or with `form` into that
+    /// field of the form. `%public%` in a claim is SHA-256 of the public key, base64.
+    Jwt,
+    /// Alibaba Cloud, version 3 (`ACS3-HMAC-SHA256`).
+    Acs3,
+    /// Tencent Cloud, version 3 (`TC3-HMAC-SHA256`).
+    Tc3,
+    /// OVHcloud.
+    Ovh,
+    /// Oracle Cloud: RSA over the request line, the date and the host. `fingerprint` comes from the key if empty.
+    Oci,
+}
+
+impl Scheme {
+    /// Names of what it is made from: what must be there, and what may.
+    pub fn inputs(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::AwsSigv4 => (&["service", "key_id", "secret"], &["region", "session"]),
+            Self::AzureSharedKey => (&["account", "key"], &[]),
+            Self::AzureCosmos => (&["key"], &[]),
+            Self::AzureSas => (&["name", "key"], &[]),
+            Self::Jwt => (&["key"], &["kid", "form"]),
+            Self::Acs3 => (&["action", "version", "key_id", "secret"], &["session"]),
+            Self::Tc3 => (&["action", "version", "service", "key_id", "secret"], &[]),
+            Self::Ovh => (&["application", "secret", "consumer"], &[]),
+            Self::Oci => (&["tenancy", "user", "key"], &["fingerprint"]),
+        }
+    }
 }
 
 /// A log-in that is not HTTP. All strings are templates.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// What is spoken.
-    pub protocol: Protocol,
+    /// What is spoken; if not given, what the `scheme` says.
+    pub protocol: Option<Protocol>,
+    /// Scheme of the URL. It names the protocol where `protocol` does not, and that TLS comes first (`rediss`, `ldaps`).
+    #[serde(default)]
+    pub scheme: String,
     /// Host name or address; always from the credential, so only asked if the user allows it.
     pub host: String,
     /// Port; the protocol's own if empty.
@@ -146,6 +203,21 @@ pub struct Login {
     /// Database, virtual host.
     #[serde(default)]
     pub database: String,
+}
+
+impl Login {
+    /// All templates with the names under which `verify::login` expects their values. A part that the credential does not
+    /// have is the empty text here: `verify::login` tells what it cannot do without.
+    pub fn templates(&self) -> [(&'static str, &str); 6] {
+        [
+            ("scheme", &self.scheme),
+            ("host", &self.host),
+            ("port", &self.port),
+            ("user", &self.user),
+            ("password", &self.password),
+            ("database", &self.database),
+        ]
+    }
 }
 
 /// Protocols of [`Login`].
