@@ -30,7 +30,7 @@ pub enum PrivateKey {
     /// RSA.
     Rsa(Box<RsaKeyPair>),
     /// P-256.
-    P256(EcdsaKeyPair),
+    P256(Box<EcdsaKeyPair>),
 }
 
 impl PrivateKey {
@@ -52,7 +52,9 @@ impl PrivateKey {
             "RSA PRIVATE KEY" => rsa(RsaKeyPair::from_der(&der)),
             "PRIVATE KEY" => rsa(RsaKeyPair::from_pkcs8(&der)).or_else(|| {
                 let random = SystemRandom::new();
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).map(Self::P256).ok()
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random)
+                    .map(|pair| Self::P256(Box::new(pair)))
+                    .ok()
             }),
             _ => None,
         };
