@@ -2,6 +2,7 @@
 //!
 //! Contract: rule files are the only list of issuers in the project. Errors name file, line and column.
 
+pub mod ask;
 pub mod catalog;
 pub mod check;
 pub mod checksum;

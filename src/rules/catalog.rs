@@ -3,7 +3,7 @@
 //! Contract: a [`Catalog`] is built once from rule files, is immutable, and never fails afterwards. Patterns compile on
 //! first use, so a start costs no more than the rules a scan really meets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -20,6 +20,8 @@ use crate::model::{Confidence, TokenIndex};
 const DEFAULT_WINDOW: usize = 1024;
 /// How far after a near-word a token may end if the rule does not say, in bytes.
 const DEFAULT_WITHIN: usize = 80;
+/// Groups that are no parts.
+const OWN_GROUPS: [&str; 4] = ["secret", "body", "check", "encrypted"];
 /// The widest window a rule may ask for, in bytes.
 pub const MAX_WINDOW: usize = 32 << 10;
 
@@ -235,12 +237,11 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         }
     };
     let used: Vec<usize> = checksum.iter().flat_map(|c| [c.of, c.equals]).collect();
-    let own = ["secret", "body", "check", "encrypted"];
     let part_groups = groups
         .iter()
         .enumerate()
         .filter_map(|(i, name)| Some((name.clone()?, i)))
-        .filter(|(name, i)| !own.contains(&name.as_str()) && !used.contains(i))
+        .filter(|(name, i)| !OWN_GROUPS.contains(&name.as_str()) && !used.contains(i))
         .collect();
     let longest = hir.properties().maximum_len();
     let reach = if anchored {
@@ -310,6 +311,18 @@ fn compile_checksum(
         prefix: checksum.prefix.as_bytes().to_vec(),
         mismatch: checksum.mismatch,
     })
+}
+
+/// Names of the parts that credentials of a token type may have: groups of its pattern, and the ids of what it pairs with.
+///
+/// # Errors
+/// The pattern cannot be read, or the checksum names no group.
+pub fn part_names(token: &Token) -> Result<BTreeSet<String>, String> {
+    let groups = group_names(&parse(token.regex.get_ref())?);
+    let checksum = token.checksum.iter().flat_map(|c| [&c.get_ref().of, &c.get_ref().equals]);
+    let used: Vec<&String> = checksum.collect();
+    let own = groups.into_iter().flatten().filter(|g| !OWN_GROUPS.contains(&g.as_str()) && !used.contains(&g));
+    Ok(own.chain(token.pair.iter().flat_map(|p| p.get_ref().with.clone())).collect())
 }
 
 /// Parses a pattern the way all rules are read: bytes, ASCII classes.

@@ -2,15 +2,22 @@
 //!
 //! Contract: says everything that is wrong in one go, each with file, line and column.
 
+mod calls;
+mod coverage;
+mod expand;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ask::{self, Ask};
+use super::catalog::part_names;
 use super::make::{self, Random};
 use super::schema::{RuleFile, Test};
 use super::{Catalog, Fault, FileText, Selection};
 use crate::detect::candidate::Scratch;
 use crate::detect::{Cuts, Scanner};
 use crate::model::{Confidence, Hit};
+use expand::Expander;
 
 /// How many different random values each test is run with.
 const ROUNDS: u64 = 8;
@@ -33,17 +40,50 @@ pub fn check(text: &FileText, file: &RuleFile) -> Outcome {
         Err(faults) => return Outcome { tests: 0, faults },
     };
     lint(text, file, &catalog, &mut outcome.faults);
+    let asks = match asks(text, file) {
+        Ok(asks) => asks,
+        Err(faults) => {
+            outcome.faults.extend(faults);
+            return outcome;
+        }
+    };
+    outcome.faults.extend(ask::lint::unused(text, file));
+    outcome.faults.extend(coverage::check(text, file, &asks));
     let scanner = Scanner::new(catalog, Confidence::Low);
     let mut scratch = Scratch::default();
     for test in &file.tests {
-        if test.get_ref().call.is_some() {
-            continue;
-        }
         outcome.tests += 1;
-        let failed = (0..ROUNDS).find_map(|round| run(&scanner, file, test.get_ref(), round, &mut scratch).err());
+        let once = |round| match &test.get_ref().call {
+            Some(call) => calls::run(&scanner, file, &asks, test.get_ref(), call, round, &mut scratch),
+            None => run(&scanner, file, test.get_ref(), round, &mut scratch),
+        };
+        let failed = (0..ROUNDS).map(once).find_map(Result::err);
         outcome.faults.extend(failed.map(|message| text.fault(test.span(), message)));
     }
     outcome
+}
+
+/// The asking parts of all token types of a file, by id.
+///
+/// # Errors
+/// Every fault.
+pub fn asks(text: &FileText, file: &RuleFile) -> Result<BTreeMap<String, Ask>, Vec<Fault>> {
+    let mut asks = BTreeMap::new();
+    let mut faults: Vec<Fault> = Vec::new();
+    for spanned in &file.tokens {
+        let token = spanned.get_ref();
+        // A pattern that cannot be read is a fault of the catalog.
+        let Ok(parts) = part_names(token) else { continue };
+        match ask::compile(text, file, token, &parts) {
+            Ok(ask) => drop(asks.insert(token.id.get_ref().clone(), ask)),
+            Err(more) => more.into_iter().for_each(|f| {
+                if !faults.contains(&f) {
+                    faults.push(f);
+                }
+            }),
+        }
+    }
+    if faults.is_empty() { Ok(asks) } else { Err(faults) }
 }
 
 fn lint(text: &FileText, file: &RuleFile, catalog: &Catalog, faults: &mut Vec<Fault>) {
@@ -86,7 +126,8 @@ fn run(scanner: &Scanner, file: &RuleFile, test: &Test, round: u64, scratch: &mu
     let (Some(text), Some(wanted)) = (&test.text, test.hits) else {
         return Err("a test of detection needs `text` and `hits`".into());
     };
-    let text = expand(catalog, file, test, text, round)?;
+    let mut expander = Expander::new(catalog, file, test, round);
+    let text = expander.bytes(text)?;
     let mut cuts = Cuts::default();
     let hits = scanner.scan(&text, scratch, &mut cuts);
     let least = test.confidence.unwrap_or(Confidence::Medium);
@@ -113,7 +154,7 @@ fn run(scanner: &Scanner, file: &RuleFile, test: &Test, round: u64, scratch: &mu
         }
         for (name, want) in &expect.parts {
             let got = hit.parts.iter().find(|(n, _)| n == name).map(|(_, v)| String::from_utf8_lossy(v).into_owned());
-            let want = String::from_utf8_lossy(&expand(catalog, file, test, want, round)?).into_owned();
+            let want = expander.text(want)?;
             if got.as_deref() != Some(want.as_str()) {
                 return Err(format!("part `{name}` is {got:?}, expected {want:?}"));
             }
@@ -122,60 +163,23 @@ fn run(scanner: &Scanner, file: &RuleFile, test: &Test, round: u64, scratch: &mu
     Ok(())
 }
 
-/// Fills the placeholders of a test's text or of what it expects (equal ones get equal values): `{make}`, `{make:token}`, `{make#2}`, `{bad}`, `{cut}`, `{long}`.
-fn expand(catalog: &Catalog, file: &RuleFile, test: &Test, template: &str, round: u64) -> Result<Vec<u8>, String> {
-    let mut made: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut out = Vec::new();
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        out.extend_from_slice(&rest.as_bytes()[..open]);
-        let inside = &rest[open + 1..];
-        let Some(close) = inside.find('}').filter(|c| is_placeholder(&inside[..*c])) else {
-            out.push(b'{');
-            rest = inside;
-            continue;
-        };
-        let name = &inside[..close];
-        let (verb, rest_of_name) = name.split_at(name.find([':', '#']).unwrap_or(name.len()));
-        let token = rest_of_name.strip_prefix(':').map(|t| t.split('#').next().unwrap_or(t)).unwrap_or(&test.token);
-        let rule = format!("{}.{token}", file.issuer.id.get_ref());
-        let (_, rule) =
-            catalog.find(&rule).ok_or_else(|| format!("`{{{name}}}`: there is no token `{token}` in this file"))?;
-        // Equal placeholders give equal values; `{make}`, `{cut}` and `{long}` of one token start from the same value.
-        let key = if verb == "bad" { name.to_owned() } else { format!("make{rest_of_name}") };
-        let seed = crc32fast::hash(format!("{key}/{}/{round}", test.text.as_deref().unwrap_or_default()).as_bytes());
-        let value = made.entry(key).or_insert_with(|| decent(rule, u64::from(seed), verb == "bad"));
-        match (verb, value.split_last()) {
-            ("cut", Some((_, head))) => out.extend_from_slice(head),
-            ("long", Some((last, _))) => {
-                out.extend_from_slice(value);
-                out.push(*last);
-            }
-            _ => out.extend_from_slice(value),
-        }
-        rest = &inside[close + 1..];
-    }
-    out.extend_from_slice(rest.as_bytes());
-    Ok(out)
-}
-
-fn is_placeholder(name: &str) -> bool {
-    let verb = &name[..name.find([':', '#']).unwrap_or(name.len())];
-    matches!(verb, "make" | "bad" | "cut" | "long")
-}
-
 /// A made secret that no noise filter drops by bad luck.
 pub fn decent(rule: &super::TokenRule, seed: u64, wrong: bool) -> Vec<u8> {
+    decent_credential(rule, seed, wrong).secret
+}
+
+/// The same with the parts that stand in its pattern.
+fn decent_credential(rule: &super::TokenRule, seed: u64, wrong: bool) -> make::Credential {
     let mut random = Random::new(seed);
-    let mut value = Vec::new();
-    for _ in 0..64 {
-        value = make::secret(rule, &mut random, wrong);
-        let noise = crate::detect::noise::check(&value, &value, rule.entropy, rule.words);
-        if noise.is_none() && !rule.allows(&value) {
+    let mut made = make::credential(rule, &mut random, wrong);
+    for _ in 0..63 {
+        let noise = crate::detect::noise::check(&made.secret, &made.secret, rule.entropy, rule.words);
+        if noise.is_none() && !rule.allows(&made.secret) {
             break;
         }
+        made = make::credential(rule, &mut random, wrong);
     }
-    value
+    made
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Contract: what is made fits the pattern (but for `\b`, `^`, `$`, which make nothing) and has a right checksum, or a wrong one
 //! if asked. The same seed gives the same text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use base64::Engine;
@@ -44,9 +44,23 @@ struct Made {
     groups: HashMap<usize, Range<usize>>,
 }
 
+/// A made credential.
+#[derive(Clone, Debug, Default)]
+pub struct Credential {
+    /// The value.
+    pub secret: Vec<u8>,
+    /// Parts that stand in its pattern and took part in the match.
+    pub parts: BTreeMap<String, Vec<u8>>,
+}
+
 /// Makes the secret of a rule. `wrong` breaks the checksum, if the rule has one.
 pub fn secret(rule: &TokenRule, random: &mut Random, wrong: bool) -> Vec<u8> {
-    let Ok(hir) = super::catalog::parse(&rule.pattern) else { return Vec::new() };
+    credential(rule, random, wrong).secret
+}
+
+/// Makes a credential of a rule.
+pub fn credential(rule: &TokenRule, random: &mut Random, wrong: bool) -> Credential {
+    let Ok(hir) = super::catalog::parse(&rule.pattern) else { return Credential::default() };
     let mut made = Made { text: Vec::new(), groups: HashMap::new() };
     made.grow(&hir, random);
     if let Some(checksum) = &rule.checksum {
@@ -54,9 +68,18 @@ pub fn secret(rule: &TokenRule, random: &mut Random, wrong: bool) -> Vec<u8> {
     }
     let span = made.groups.get(&rule.secret_group).cloned().unwrap_or(0..made.text.len());
     let body = made.groups.get(&rule.body_group).cloned().unwrap_or(span.clone());
-    let Some(structure) = rule.structure else { return made.text[span].to_vec() };
+    // What a structure rewrites is no part any more.
+    let kept = |part: &Range<usize>| rule.structure.is_none() || part.end <= body.start || part.start >= body.end;
+    let part = |(name, group): &(String, usize)| {
+        let range = made.groups.get(group).filter(|r| kept(r))?;
+        Some((name.clone(), made.text[range.clone()].to_vec()))
+    };
+    let parts = rule.part_groups.iter().filter_map(part).collect();
+    let Some(structure) = rule.structure else { return Credential { secret: made.text[span].to_vec(), parts } };
     let shaped = shape(structure, &made.text[body.clone()]);
-    [&made.text[span.start..body.start.max(span.start)], &shaped, &made.text[body.end.min(span.end)..span.end]].concat()
+    let secret =
+        [&made.text[span.start..body.start.max(span.start)], &shaped, &made.text[body.end.min(span.end)..span.end]];
+    Credential { secret: secret.concat(), parts }
 }
 
 /// Random text that fits the pattern but has no structure, with the structure; what the pattern fixed is left alone.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::rules::schema::ask::Method;
+use crate::rules::schema::ask::{Method, Protocol};
 
 /// One request, ready to be sent.
 pub struct Outgoing {
@@ -33,6 +33,31 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {}", self.method, self.shown)
     }
+}
+
+/// A log-in that is not HTTP, ready to be tried. Wiped on drop; its `Debug` shows nothing but the protocol.
+pub struct LogIn {
+    /// What is spoken; if not given, what the value `scheme` says.
+    pub protocol: Option<Protocol>,
+    /// `scheme`, `host`, `port`, `user`, `password`, `database`; empty where not known.
+    pub values: Vec<(&'static str, Zeroizing<String>)>,
+}
+
+impl fmt::Debug for LogIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "log-in {:?}", self.protocol)
+    }
+}
+
+/// How a log-in ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Logged in; with facts about the account by the names of a principal.
+    Accepted(Vec<(String, String)>),
+    /// Refused for its credentials; with the reason.
+    Denied(String),
+    /// Neither; with the reason.
+    Unclear(String),
 }
 
 /// What an issuer answered.
@@ -94,4 +119,12 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// See [`Failure`]. A status of any kind is a reply, not an error.
     fn send(&self, request: &Outgoing) -> impl Future<Output = Result<Reply, Failure>> + Send;
+
+    /// Tries a log-in.
+    ///
+    /// # Errors
+    /// See [`Failure`]; by default log-ins are refused.
+    fn log_in(&self, _request: &LogIn) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        std::future::ready(Err(Failure::Refused("log-ins are off".into())))
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use toml::Spanned;
 
 /// A place that requests go to; `api` is the one a request uses if it names none.
@@ -242,9 +243,9 @@ pub struct Condition {
     /// One status or several.
     pub status: Option<OneOrMany<u16>>,
     /// JSON pointers that lead to something other than null (a `*` steps over every item).
-    pub has: Option<OneOrMany<Spanned<String>>>,
+    pub has: Option<OneOrMany<String>>,
     /// JSON pointers that lead to nothing, or to null.
-    pub lacks: Option<OneOrMany<Spanned<String>>>,
+    pub lacks: Option<OneOrMany<String>>,
     /// JSON pointer and what stands there, or an array of what may stand there. Text is compared without case.
     #[serde(default)]
     pub json: BTreeMap<String, toml::Value>,
@@ -258,8 +259,7 @@ pub struct Condition {
 }
 
 /// One value or a list of them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum OneOrMany<T> {
     One(T),
@@ -273,6 +273,32 @@ impl<T> OneOrMany<T> {
             Self::One(value) => std::slice::from_ref(value),
             Self::Many(values) => values,
         }
+    }
+}
+
+/// By hand, because an untagged enum forgets places and says nothing of what is wrong inside.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = OneOrMany<T>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a value or a list of them")
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+                T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+            }
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Self::Value, E> {
+                T::deserialize(value.into_deserializer()).map(OneOrMany::One)
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(OneOrMany::One)
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(seq)).map(OneOrMany::Many)
+            }
+        }
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
     }
 }
 
@@ -496,8 +522,11 @@ pub struct Manual {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestReply {
-    /// Status.
+    /// Status of a reply; or
+    #[serde(default)]
     pub status: u16,
+    /// how a log-in ended: `accepted`, `denied` or `unclear`.
+    pub login: Option<String>,
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -521,6 +550,12 @@ pub struct TestSent {
     /// Headers that must not be there.
     #[serde(default)]
     pub without: Vec<String>,
-    /// The whole body.
+    /// The whole body; or
     pub body: Option<String>,
+    /// the body as JSON; or
+    pub json: Option<toml::Value>,
+    /// the body as a form, every field of it.
+    pub form: Option<BTreeMap<String, String>>,
+    /// User and password of `Authorization: Basic`.
+    pub basic: Option<[String; 2]>,
 }

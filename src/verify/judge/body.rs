@@ -1,0 +1,107 @@
+//! A reply's body, looked at as JSON and as text, each made once and only when asked for.
+
+use std::cell::OnceCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::verify::transport::Reply;
+
+/// A reply and what its body is.
+#[derive(Debug)]
+pub struct Body<'a> {
+    /// The reply.
+    pub reply: &'a Reply,
+    json: OnceCell<Option<Value>>,
+    lower: OnceCell<String>,
+}
+
+impl<'a> Body<'a> {
+    /// Of a reply.
+    pub fn new(reply: &'a Reply) -> Self {
+        Self { reply, json: OnceCell::new(), lower: OnceCell::new() }
+    }
+
+    /// The body as JSON; `None` if it is none, is cut, nests too deep, or says one thing twice: what it means would then
+    /// depend on who reads it.
+    pub fn json(&self) -> Option<&Value> {
+        let read = || if self.reply.cut { None } else { strict(&self.reply.body) };
+        self.json.get_or_init(read).as_ref()
+    }
+
+    /// The body as text in lower case, lossily decoded.
+    pub fn lower(&self) -> &str {
+        self.lower.get_or_init(|| String::from_utf8_lossy(&self.reply.body).to_lowercase())
+    }
+
+    /// Whether it is a page for people: a sign-in form, a proxy's notice, a captive portal.
+    pub fn is_html(&self) -> bool {
+        let kind = self.reply.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let start = self.reply.body.trim_ascii_start();
+        let begins = |with: &[u8]| start.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with));
+        let says = kind.contains("text/html") || kind.contains("application/xhtml");
+        (says && !start.is_empty() && !matches!(start[0], b'{' | b'[')) || begins(b"<!doctype html") || begins(b"<html")
+    }
+}
+
+/// Reads JSON in which no object has a key twice. A leading byte order mark is allowed.
+pub fn strict(text: &[u8]) -> Option<Value> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Strict.deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(value)
+}
+
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Strict)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value_seed(Strict)?;
+            if object.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key stands twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
