@@ -16,8 +16,8 @@ struct Draft<'a> {
     found: &'a Match,
     rule: &'a TokenRule,
     confidence: Confidence,
-    /// The part it was paired with, and the id of its token type.
-    part: Option<(&'a Match, &'a str)>,
+    /// The parts it was paired with, and the ids of their token types.
+    parts: Vec<(&'a Match, &'a str)>,
 }
 
 impl Draft<'_> {
@@ -52,7 +52,7 @@ impl Scanner {
         for found in matches.iter().filter(|m| !rule_of(m).part) {
             let rule = rule_of(found);
             let Some(pair) = &rule.pair else {
-                drafts.push(Draft { found, rule, confidence: found.confidence, part: None });
+                drafts.push(Draft { found, rule, confidence: found.confidence, parts: Vec::new() });
                 continue;
             };
             let wanted = |m: &Match| pair.with.contains(&TokenIndex(m.token));
@@ -64,15 +64,16 @@ impl Scanner {
                     } else {
                         found.confidence
                     });
-                    drafts.push(Draft {
-                        found,
-                        rule,
-                        confidence,
-                        part: Some((parts[i], rule_of(parts[i]).id.as_str())),
+                    let also = pair.also.iter().filter_map(|token| {
+                        let at = nearest(&parts, found, pair.within, |m| TokenIndex(m.token) == *token)?;
+                        used[at] = true;
+                        Some(at)
                     });
+                    let joined = std::iter::once(i).chain(also).map(|i| (parts[i], rule_of(parts[i]).id.as_str()));
+                    drafts.push(Draft { found, rule, confidence, parts: joined.collect() });
                 }
                 None if pair.required => {}
-                None => drafts.push(Draft { found, rule, confidence: found.confidence, part: None }),
+                None => drafts.push(Draft { found, rule, confidence: found.confidence, parts: Vec::new() }),
             }
         }
         for (found, _) in parts.iter().zip(&used).filter(|(_, used)| !**used) {
@@ -82,7 +83,7 @@ impl Scanner {
                 Alone::Low => Confidence::Low,
                 Alone::Drop => continue,
             };
-            drafts.push(Draft { found, rule, confidence, part: None });
+            drafts.push(Draft { found, rule, confidence, parts: Vec::new() });
         }
         drafts
     }
@@ -172,9 +173,7 @@ fn hit(text: &[u8], draft: &Draft<'_>, lines: &mut Lines<'_>) -> Hit {
         .iter()
         .map(|&(group, start, end)| (draft.rule.part_groups[usize::from(group)].0.clone(), bytes(start, end)))
         .collect();
-    if let Some((part, part_name)) = draft.part {
-        parts.push((part_name.to_owned(), bytes(part.start, part.end)));
-    }
+    parts.extend(draft.parts.iter().map(|(part, name)| ((*name).to_owned(), bytes(part.start, part.end))));
     let (start, end) = (found.start as usize, found.end as usize);
     Hit {
         token: TokenIndex(found.token),

@@ -123,6 +123,8 @@ pub struct ChecksumRule {
 pub struct PairRule {
     /// Token types of the same issuer.
     pub with: Vec<TokenIndex>,
+    /// Further ones, of each of which the nearest joins.
+    pub also: Vec<TokenIndex>,
     /// Bytes that may lie between.
     pub within: usize,
     /// No finding without it.
@@ -175,16 +177,21 @@ impl Catalog {
         self.tokens.extend(rules);
         for (i, token) in kept.iter().enumerate() {
             let Some(pair) = &token.pair else { continue };
-            let mut with = Vec::new();
-            for id in &pair.get_ref().with {
-                match kept.iter().position(|t| t.id.get_ref() == id && t.part) {
-                    Some(at) => with.push(TokenIndex((base + at) as u32)),
-                    None => faults
-                        .push(text.fault(pair.span(), format!("`{id}` is no token of this file with `part = true`"))),
-                }
-            }
+            let pair = (pair.get_ref(), pair.span());
+            let mut indices = |ids: &[String]| -> Vec<TokenIndex> {
+                let found = ids.iter().filter_map(|id| {
+                    let at = kept.iter().position(|t| t.id.get_ref() == id && t.part);
+                    if at.is_none() {
+                        let message = format!("`{id}` is no token of this file with `part = true`");
+                        faults.push(text.fault(pair.1.clone(), message));
+                    }
+                    at.map(|at| TokenIndex((base + at) as u32))
+                });
+                found.collect()
+            };
+            let (with, also) = (indices(&pair.0.with), indices(&pair.0.also));
             self.tokens[base + i].pair =
-                Some(PairRule { with, within: pair.get_ref().within, required: pair.get_ref().required });
+                Some(PairRule { with, also, within: pair.0.within, required: pair.0.required });
         }
         let info = IssuerInfo { id: issuer.clone(), name: file.issuer.name.clone(), docs: file.issuer.docs.clone() };
         self.issuers.insert(issuer.clone(), info);

@@ -199,6 +199,9 @@ pub enum Alone {
 pub struct Pair {
     /// Token ids of this file, each with `part = true`.
     pub with: Vec<String>,
+    /// Further ones: where one of `with` is there, the nearest of each of these joins, too.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// How many bytes may lie between them.
     pub within: usize,
     /// Whether there is no finding without it.
