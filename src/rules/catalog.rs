@@ -329,7 +329,9 @@ pub fn part_names(token: &Token) -> Result<BTreeSet<String>, String> {
     let checksum = token.checksum.iter().flat_map(|c| [&c.get_ref().of, &c.get_ref().equals]);
     let used: Vec<&String> = checksum.collect();
     let own = groups.into_iter().flatten().filter(|g| !OWN_GROUPS.contains(&g.as_str()) && !used.contains(&g));
-    Ok(own.chain(token.pair.iter().flat_map(|p| p.get_ref().with.clone())).collect())
+    Ok(own
+        .chain(token.pair.iter().flat_map(|p| [p.get_ref().with.clone(), p.get_ref().also.clone()].concat()))
+        .collect())
 }
 
 /// Parses a pattern the way all rules are read: bytes, ASCII classes.

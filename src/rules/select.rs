@@ -42,7 +42,10 @@ impl Selection {
     pub fn needed_as_part(&self, issuer: &str, part: &Token, file: &RuleFile) -> bool {
         part.part
             && file.tokens.iter().map(toml::Spanned::get_ref).any(|token| {
-                let pairs = token.pair.as_ref().is_some_and(|p| p.get_ref().with.contains(part.id.get_ref()));
+                let pairs = token
+                    .pair
+                    .iter()
+                    .any(|p| p.get_ref().with.iter().chain(&p.get_ref().also).any(|id| id == part.id.get_ref()));
                 pairs && self.wants(issuer, token)
             })
     }

@@ -340,20 +340,23 @@ impl Compiler<'_> {
     fn item(&mut self, spanned: &Spanned<spec::Item>) -> Item {
         let item = spanned.get_ref();
         let each = self.pointer(item.each.get_ref(), item.each.span());
-        if item.equals.is_empty() {
-            self.fault(spanned.span(), "an item is told by what it `equals`");
+        if item.equals.is_empty() && item.masked.is_empty() {
+            self.fault(spanned.span(), "an item is told by what it `equals`, or shows `masked`");
         }
-        let equals = item.equals.iter().filter_map(|(p, t)| {
-            let template = self.template(t);
-            if template.literal().is_some() {
-                self.fault(t.span(), "an item is told by something of the credential: this is the same for all");
-            }
-            Some((self.pointer(p, t.span())?, template))
-        });
-        let equals = equals.collect();
+        let mut told = |wanted: &BTreeMap<String, Spanned<String>>| -> Vec<(Pointer, Template)> {
+            let wanted = wanted.iter().filter_map(|(p, t)| {
+                let template = self.template(t);
+                if template.literal().is_some() {
+                    self.fault(t.span(), "an item is told by something of the credential: this is the same for all");
+                }
+                Some((self.pointer(p, t.span())?, template))
+            });
+            wanted.collect()
+        };
+        let (equals, masked) = (told(&item.equals), told(&item.masked));
         let capture =
             item.capture.iter().filter_map(|(n, p)| Some((n.clone(), self.pointer(p.get_ref(), p.span())?))).collect();
-        Item { each: each.unwrap_or(Pointer::parse("").expect("the empty pointer")), equals, capture }
+        Item { each: each.unwrap_or(Pointer::parse("").expect("the empty pointer")), equals, masked, capture }
     }
 
     fn facts(&mut self, spec: &spec::PrincipalSpec, span: Span) -> Facts {

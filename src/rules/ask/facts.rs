@@ -75,6 +75,8 @@ pub struct Item {
     pub each: Pointer,
     /// Pointers inside an item, and what must stand there.
     pub equals: Vec<(Pointer, Template)>,
+    /// Pointers inside an item to a value shown in part, and whose beginning and end it must show.
+    pub masked: Vec<(Pointer, Template)>,
     /// Captures: names, and pointers inside the item.
     pub capture: Vec<(String, Pointer)>,
 }

@@ -101,9 +101,11 @@ pub(super) fn verify(c: &mut Compiler<'_>, steps: &[Step], spans: &[Span]) {
         c.fault(first.clone(), "no step has `active` or `inactive`");
     }
     for (step, span) in steps.iter().zip(spans) {
-        if matches!(step.call, Call::Http(_)) && step.decides() && (step.active.is_empty() || step.inactive.is_empty())
-        {
-            c.fault(span.clone(), "a step that decides says both when it is `active` and when `inactive`");
+        let refusal = !step.inactive.is_empty() || !step.unknown.is_empty();
+        if matches!(step.call, Call::Http(_)) && step.decides() && (step.active.is_empty() || !refusal) {
+            let message =
+                "a step that decides says both when it is `active` and when `inactive` (or what refusal is `unknown`)";
+            c.fault(span.clone(), message);
         }
         if !step.done.is_empty() || !step.gone.is_empty() || !step.refused.is_empty() {
             c.fault(span.clone(), "`done`, `gone` and `refused` are for revoking");
@@ -195,7 +197,7 @@ fn secrets(body: &Body) -> bool {
 /// Calls `f` with every template of what a step sends.
 pub(super) fn each_template<'a>(step: &'a Step, f: &mut dyn FnMut(&'a Template)) {
     step.when.iter().for_each(&mut *f);
-    step.item.iter().flat_map(|i| &i.equals).for_each(|(_, t)| f(t));
+    step.item.iter().flat_map(|i| i.equals.iter().chain(&i.masked)).for_each(|(_, t)| f(t));
     let request = match &step.call {
         Call::Http(request) => request,
         Call::Login(login) => return login.templates.iter().for_each(|(_, t)| f(t)),

@@ -50,6 +50,8 @@ pub enum Op {
     Path,
     /// Percent-decoded.
     Unquote,
+    /// What stands behind the last `/`.
+    Last,
 }
 
 /// How values are put into the text.
@@ -228,6 +230,7 @@ fn op(text: &str) -> Result<Op, String> {
         "url" => Op::Url,
         "path" => Op::Path,
         "unquote" => Op::Unquote,
+        "last" => Op::Last,
         _ => return Err(format!("there is no filter `{text}`")),
     })
 }
@@ -252,6 +255,7 @@ pub fn apply(ops: &[Op], value: &[u8]) -> Zeroizing<Vec<u8>> {
             Op::Url => percent(&value, false).into_bytes(),
             Op::Path => percent(&value, true).into_bytes(),
             Op::Unquote => unquote(&value),
+            Op::Last => value.rsplit(|b| *b == b'/').next().unwrap_or_default().to_vec(),
         });
     }
     value
@@ -316,6 +320,7 @@ mod tests {
             ("{secret|sha256|0..0}{secret|0..3}", "abc"),
             ("{secret:..3|sha256-base64}", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="),
             ("{admin.token}", "t"),
+            ("{secret|last|..3}.{admin.token|last}", "DEF.t"),
             (r#"{ viewer { id } } {"a":{"b":1}} {viewer{ id }}"#, r#"{ viewer { id } } {"a":{"b":1}} {viewer{ id }}"#),
         ];
         for (text, want) in cases {

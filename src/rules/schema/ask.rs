@@ -348,7 +348,11 @@ pub struct Item {
     /// JSON pointer to the list.
     pub each: Spanned<String>,
     /// JSON pointers inside an item and the template each must equal. Exactly one item may fit, or nothing is done.
+    #[serde(default)]
     pub equals: BTreeMap<String, Spanned<String>>,
+    /// JSON pointers to a value that is shown in part (`sk-ab...wxyz`), and the template whose beginning and end it must show.
+    #[serde(default)]
+    pub masked: BTreeMap<String, Spanned<String>>,
     /// Captures: name and JSON pointer inside the item.
     pub capture: BTreeMap<String, Spanned<String>>,
 }

@@ -107,12 +107,13 @@ fn one(mut values: Vec<String>) -> Option<String> {
 pub fn item(item: &Item, body: &Body<'_>, known: &Values) -> Result<Vec<(String, String)>, String> {
     let json = body.json().ok_or("the list could not be read")?;
     let mut wanted = Vec::new();
-    for (pointer, template) in &item.equals {
+    let exact = item.equals.iter().map(|w| (w, false));
+    for ((pointer, template), masked) in exact.chain(item.masked.iter().map(|w| (w, true))) {
         let value = template.fill(known, Encode::Plain).map_err(|e: Unfilled| e.to_string())?;
         if value.is_empty() {
             return Err("the credential has nothing to be told by".into());
         }
-        wanted.push((pointer, value));
+        wanted.push((pointer, value, masked));
     }
     let lists = item.each.find(json);
     let items = lists.into_iter().flat_map(|list| match list {
@@ -121,7 +122,8 @@ pub fn item(item: &Item, body: &Body<'_>, known: &Values) -> Result<Vec<(String,
         _ => Vec::new(),
     });
     let is = |candidate: &&Value| {
-        wanted.iter().all(|(pointer, value)| match pointer.find(candidate).as_slice() {
+        wanted.iter().all(|(pointer, value, masked)| match pointer.find(candidate).as_slice() {
+            [found] if *masked => scalar(found).is_some_and(|shown| shows(&shown, value)),
             [found] => scalar(found).as_deref() == Some(value.as_str()),
             _ => false,
         })
@@ -139,6 +141,21 @@ pub fn item(item: &Item, body: &Body<'_>, known: &Values) -> Result<Vec<(String,
         captures.push((name.clone(), one(values).ok_or_else(|| format!("the item has no single `{name}`"))?));
     }
     Ok(captures)
+}
+
+/// Whether a text shows a value in part: its beginning, a run of dots, stars or bullets, and its end. At least three
+/// characters of the end and eight in all must stand there, and something must be hidden; a whole value is not shown in part.
+fn shows(shown: &str, value: &str) -> bool {
+    let hides = |c: char| matches!(c, '.' | '*' | '\u{2022}' | '\u{2026}');
+    let (Some(from), Some(to)) = (shown.find(hides), shown.rfind(hides)) else { return false };
+    let (start, end) = (&shown[..from], shown[to..].trim_start_matches(hides));
+    let run = &shown[from..shown.len() - end.len()];
+    run.chars().all(hides)
+        && end.len() >= 3
+        && start.len() + end.len() >= 8
+        && start.len() + end.len() < value.len()
+        && value.starts_with(start)
+        && value.ends_with(end)
 }
 
 /// Adds the facts that a reply (or decoded JSON) gives; what is known already stays.
@@ -186,5 +203,40 @@ fn bounded(text: &str) -> String {
     match text.char_indices().nth(MAX_VALUE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shows;
+
+    #[test]
+    fn a_value_shown_in_part() {
+        let value = "sk-acme-abcdefghijklmnop-wxyz";
+        let fits = [
+            "sk-acme-ab...wxyz",
+            "sk-a****wxyz",
+            "sk-acme-a\u{2026}xyz",
+            "sk-acme\u{2022}\u{2022}xyz",
+            "....bcdefghijklmnop-wxyz",
+        ];
+        let others = [
+            value,                 // not in part
+            "sk-acme-ab...wxyy",   // another end
+            "sk-acmf-ab...wxyz",   // another beginning
+            "sk-acme-abcdef...yz", // too little of the end
+            "sk-...xyz",           // too little in all
+            "sk-acme-ab..c..wxyz", // two runs
+            "sk-acme-abcdefghijklmnop-wxyz...",
+            "sk-acme-abcdefghijklmnop...nop-wxyz",
+            "...",
+            "",
+        ];
+        for shown in fits {
+            assert!(shows(shown, value), "{shown}");
+        }
+        for shown in others {
+            assert!(!shows(shown, value), "{shown}");
+        }
     }
 }
