@@ -72,7 +72,7 @@ pub async fn verify<T: Transport>(
         checked.validity = Validity::Unknown(reason);
         return checked;
     }
-    let sites = endpoints.values().filter_map(|e| e.as_ref().ok()).map(Vec::len).max().unwrap_or(1).max(1);
+    let sites = sites(&ask.verify, endpoints);
     let mut unknown = None;
     let mut last = None;
     for site in 0..sites {
@@ -100,6 +100,15 @@ pub async fn verify<T: Transport>(
         Said::Unknown(reason) => (Validity::Unknown(reason), None),
     };
     checked
+}
+
+/// At how many sites the steps ask: those of the endpoints that they use.
+fn sites(steps: &[Step], endpoints: &Endpoints) -> usize {
+    let used = steps.iter().filter_map(|step| match &step.call {
+        Call::Http(request) => endpoints.get(&request.endpoint)?.as_ref().ok(),
+        Call::Login(_) => None,
+    });
+    used.map(Vec::len).max().unwrap_or(1).max(1)
 }
 
 /// Whether a credential is over, by the date that it carries.
