@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod detect;
 pub mod exit;
 pub mod model;
@@ -14,4 +15,5 @@ pub mod report;
 pub mod rules;
 pub mod secret;
 pub mod source;
+pub mod store;
 pub mod verify;

@@ -137,6 +137,10 @@ pub fn load(own: &[impl AsRef<Path>], selection: &Selection) -> Result<SharedCat
         if !faults.is_empty() {
             return Err(faults);
         }
+        // How issuers are asked is read on first use, too.
+        for (text, file) in &more {
+            check::asks(text, file)?;
+        }
         files.extend(more);
     }
     selection.check(&files).map_err(|fault| vec![fault])?;

@@ -11,6 +11,7 @@ use regex_automata::meta;
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
+use super::ask::Ask;
 use super::checksum::Recipe;
 use super::schema::{Alone, BoundTo, Mismatch, RuleFile, Structure, Token};
 use super::{Fault, FileText, select::Selection};
@@ -32,6 +33,8 @@ pub struct Catalog {
     pub issuers: BTreeMap<String, IssuerInfo>,
     /// Token types; [`TokenIndex`] points in here.
     pub tokens: Vec<TokenRule>,
+    /// The files, by issuer: how it is asked is only read for what was found.
+    texts: BTreeMap<String, FileText>,
 }
 
 /// What reports say of an issuer.
@@ -170,6 +173,17 @@ impl Catalog {
         Some((TokenIndex(i as u32), &self.tokens[i]))
     }
 
+    /// How credentials of a rule are asked about and ended; `None` if there is no such rule. Reads the rule's file: callers keep
+    /// the result.
+    pub fn ask(&self, rule: &str) -> Option<Ask> {
+        let (issuer, id) = rule.split_once('.')?;
+        let text = self.texts.get(issuer)?;
+        // Both succeeded before: embedded files in a test, the user's own when they were loaded.
+        let (text, file) = super::parse(&text.name, &text.text).ok()?;
+        let token = file.tokens.iter().map(toml::Spanned::get_ref).find(|t| t.id.get_ref() == id)?;
+        super::ask::compile(&text, &file, token, &part_names(token).ok()?).ok()
+    }
+
     fn add(&mut self, text: &FileText, file: &RuleFile, tokens: Vec<(&Token, TokenRule)>, faults: &mut Vec<Fault>) {
         let issuer = file.issuer.id.get_ref();
         let base = self.tokens.len();
@@ -195,6 +209,7 @@ impl Catalog {
         }
         let info = IssuerInfo { id: issuer.clone(), name: file.issuer.name.clone(), docs: file.issuer.docs.clone() };
         self.issuers.insert(issuer.clone(), info);
+        self.texts.insert(issuer.clone(), text.clone());
     }
 }
 

@@ -98,7 +98,10 @@ pub enum Failure {
     /// Nothing came within the time.
     #[error("no answer in time")]
     TimedOut,
-    /// Connection, TLS or protocol failed.
+    /// The host has no address or lets nobody connect: nothing was sent.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Connection, TLS or protocol failed; something may have been sent.
     #[error("{0}")]
     Broken(String),
     /// Too many failures of this host: it is left alone for a while.

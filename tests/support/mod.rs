@@ -4,6 +4,7 @@
 //! in the repository: they are made here, each from a word of its own.
 #![allow(clippy::unwrap_used, dead_code, unused_imports)]
 
+pub mod http;
 pub mod repo;
 pub mod server;
 pub mod tokens;
@@ -91,6 +92,8 @@ impl Unsprawl {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home.path());
+        // Nobody is asked unless a test says so.
+        command.env("UNSPRAWL_OFFLINE", "1");
         command.envs(self.env.iter().map(|(n, v)| (n, v))).current_dir(self.dir.as_deref().unwrap_or(home.path()));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

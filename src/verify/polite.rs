@@ -1,0 +1,193 @@
+//! Asks politely: a [`Transport`] around another one that keeps to limits, waits where it is told to, tries again where that
+//! is safe, and leaves hosts alone that fail.
+//!
+//! Contract: every request passes the limits of its host and its issuer, retries included. A host that hangs, rests or fails
+//! holds up nobody else. Once nothing at all can be reached, the rest ends as [`Failure::Offline`] at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
+
+use super::limits::{Host, Limits, Pace};
+use super::requests::RequestsLog;
+use super::retry::{self, Next};
+use super::transport::{Failure, Outgoing, Reply, Transport};
+
+/// So many hosts that cannot be reached, and none that can, mean that there is no network.
+const HOSTS_TELL: usize = 3;
+
+/// The limits of a run, around a transport.
+#[derive(Debug)]
+pub struct Polite<T> {
+    inner: T,
+    limits: Limits,
+    total: Semaphore,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    issuers: Mutex<HashMap<String, Arc<Pace>>>,
+    reach: Mutex<Reach>,
+    log: Option<RequestsLog>,
+}
+
+/// What is known of the network.
+#[derive(Debug, Default)]
+struct Reach {
+    offline: bool,
+    reached: bool,
+    unreachable: HashSet<String>,
+}
+
+impl<T: Transport> Polite<T> {
+    /// Around a transport.
+    pub fn new(inner: T, limits: Limits, log: Option<RequestsLog>) -> Self {
+        Self {
+            inner,
+            total: Semaphore::new(limits.total.max(1)),
+            limits,
+            hosts: Mutex::default(),
+            issuers: Mutex::default(),
+            reach: Mutex::default(),
+            log,
+        }
+    }
+
+    /// It is known that there is no network: only what the user configured is tried, which may be on this machine.
+    pub fn without_network(self) -> Self {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner).offline = true;
+        self
+    }
+
+    /// The transport for the requests of one issuer.
+    pub fn of<'a>(&'a self, issuer: &'a str) -> Of<'a, T> {
+        Of { polite: self, issuer }
+    }
+
+    fn host(&self, name: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(name) {
+            return host.clone();
+        }
+        hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(Host::new(&self.limits))).clone()
+    }
+
+    fn pace(&self, issuer: &str) -> Option<Arc<Pace>> {
+        let rps = *self.limits.rps_issuer.get(issuer)?;
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(issuers.entry(issuer.to_owned()).or_insert_with(|| Arc::new(Pace::new(rps))).clone())
+    }
+
+    fn is_offline(&self, request: &Outgoing) -> bool {
+        !request.configured && self.reach.lock().unwrap_or_else(PoisonError::into_inner).offline
+    }
+
+    /// Learns from a result. Gives whether anything at all was reached so far.
+    fn learn(&self, name: &str, request: &Outgoing, result: &Result<Reply, Failure>) -> bool {
+        let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(_) | Err(Failure::Broken(_)) if !request.configured => reach.reached = true,
+            Err(Failure::Unreachable(_)) if !request.configured && !reach.reached => {
+                reach.unreachable.insert(name.to_owned());
+                reach.offline = reach.unreachable.len() >= HOSTS_TELL;
+            }
+            _ => {}
+        }
+        reach.reached || request.configured
+    }
+
+    /// One attempt within all limits.
+    async fn attempt(
+        &self,
+        host: &Host,
+        name: &str,
+        pace: Option<&Pace>,
+        request: &Outgoing,
+    ) -> Result<Reply, Failure> {
+        let closed = |_| Failure::Interrupted;
+        let _slot = host.slots.acquire().await.map_err(closed)?;
+        if self.is_offline(request) {
+            return Err(Failure::Offline);
+        }
+        host.turn(pace, self.limits.patience).await?;
+        let _one_of_all = match self.total.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let permit = self.total.acquire().await.map_err(closed)?;
+                // That took a while: the interval counts from when it is really sent.
+                host.turn(pace, self.limits.patience).await?;
+                permit
+            }
+        };
+        if self.is_offline(request) {
+            return Err(Failure::Offline);
+        }
+        if !host.allows() {
+            return Err(Failure::CircuitOpen(name.to_owned()));
+        }
+        tracing::debug!("{request:?}");
+        let result = self.inner.send(request).await;
+        match &result {
+            Ok(reply) => tracing::debug!("{request:?}: {reply:?}"),
+            Err(failure) => tracing::debug!("{request:?}: {failure}"),
+        }
+        result
+    }
+}
+
+/// [`Polite`] on behalf of one issuer.
+#[derive(Debug)]
+pub struct Of<'a, T> {
+    polite: &'a Polite<T>,
+    issuer: &'a str,
+}
+
+impl<T> Clone for Of<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Of<'_, T> {}
+
+impl<T: Transport> Transport for Of<'_, T> {
+    async fn send(&self, request: &Outgoing) -> Result<Reply, Failure> {
+        let Of { polite, issuer } = *self;
+        let name = origin(&request.url);
+        let (host, pace) = (polite.host(&name), polite.pace(issuer));
+        let mut attempt = 1;
+        loop {
+            let result = polite.attempt(&host, &name, pace.as_deref(), request).await;
+            if let Some(log) = &polite.log {
+                log.add(issuer, request, attempt, &result);
+            }
+            let reached = polite.learn(&name, request, &result);
+            if matches!(result, Ok(_) | Err(Failure::TimedOut | Failure::Broken(_) | Failure::Unreachable(_))) {
+                host.told(retry::is_sick(&result));
+            }
+            let unreachable_at_all = !reached && matches!(result, Err(Failure::Unreachable(_)));
+            match retry::next(&result, attempt, request.repeatable, SystemTime::now(), fastrand::f64()) {
+                Next::Done => return result,
+                Next::Again(_) if unreachable_at_all => return result,
+                Next::Again(pause) => tokio::time::sleep(pause).await,
+                Next::Rest { pause, again } => {
+                    tracing::debug!("{name} rests for {} ms", pause.as_millis());
+                    host.rest(pause);
+                    if !again {
+                        return result;
+                    }
+                }
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// `host:port` of a URL: what limits count by. Never a user name that stands before it.
+fn origin(url: &str) -> String {
+    let parsed = reqwest::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(|u| Some((u.host_str()?, u.port_or_known_default()?)));
+    host.map_or_else(String::new, |(host, port)| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! `--requests-log`: every request that was made, one JSON object a line.
+//!
+//! Contract: time, issuer, method, host, path with what a template filled in left out, attempt, and the status or why there is
+//! none. Never a query, a header, a body or a secret. A log that cannot be written is a warning, once.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::transport::{Failure, Outgoing, Reply};
+
+/// A log in a file of mode 0600, to which lines are appended.
+#[derive(Debug)]
+pub struct RequestsLog(Mutex<Option<File>>);
+
+impl RequestsLog {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        Ok(Self(Mutex::new(Some(file))))
+    }
+
+    /// Adds one attempt. What was refused before anything was sent is no request.
+    pub fn add(&self, issuer: &str, request: &Outgoing, attempt: u32, result: &Result<Reply, Failure>) {
+        let (status, error) = match result {
+            Ok(reply) => (Some(reply.status), None),
+            Err(Failure::TimedOut | Failure::Unreachable(_) | Failure::Broken(_)) => {
+                (None, result.as_ref().err().map(ToString::to_string))
+            }
+            Err(_) => return,
+        };
+        let (host, path) = host_and_path(&request.shown);
+        let line = serde_json::json!({
+            "time": jiff::Timestamp::now().to_string(),
+            "issuer": issuer,
+            "method": format!("{:?}", request.method).to_uppercase(),
+            "host": host,
+            "path": path,
+            "attempt": attempt,
+            "status": status,
+            "error": error,
+        });
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = file.as_mut() else { return };
+        if let Err(e) = writeln!(open, "{line}") {
+            tracing::warn!("the log of requests cannot be written any more: {e}");
+            *file = None;
+        }
+    }
+}
+
+/// `host:port` and path of a URL as it is shown.
+fn host_and_path(shown: &str) -> (&str, &str) {
+    let rest = shown.split_once("://").map_or(shown, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_paths() {
+        assert_eq!(host_and_path("https://a.example:8/b/…?c"), ("a.example:8", "/b/…"));
+        assert_eq!(host_and_path("https://a.example"), ("a.example", "/"));
+    }
+}
