@@ -3,10 +3,14 @@
 //! Contract: everything the user can say is defined here with clap; subcommands turn it into ready configuration and
 //! call the library. Results go to stdout or `--output`, everything else to stderr.
 
+mod asking;
 pub mod generate;
+mod logging;
+mod output;
 mod progress;
 pub mod rules;
 pub mod scan;
+pub mod verify;
 
 use std::io;
 
@@ -16,8 +20,9 @@ use crate::exit::ExitCode;
 
 /// Finds leaked credentials in files and in all of git history
 ///
-/// Secrets are redacted in everything it writes. Scan only what you are authorised to look at. Nothing is sent to any
-/// issuer: whether a credential still works is not checked yet, and nothing is revoked.
+/// Secrets are redacted in everything it writes. Scan only what you are authorised to look at, and have credentials checked only
+/// if you are authorised to act on them: `scan` asks the issuers, read-only, whether what it finds still works, unless
+/// --no-verify or --offline is given. Nothing is revoked.
 #[derive(Debug, Parser)]
 #[command(name = "unsprawl", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -34,6 +39,13 @@ pub enum Command {
     /// Exit codes: 0 nothing to act on, 1 findings (see --fail-on), 2 wrong usage or configuration, 3 incomplete: a
     /// limit, damage or a fault left something unread (the report holds what was found all the same).
     Scan(Box<scan::Args>),
+    /// Ask whether credentials still work, and whose they are
+    ///
+    /// Takes one from standard input or a file, or those of an earlier report. Asks the issuer, read-only, as `scan` does: check
+    /// only credentials that you are authorised to act on. Exit codes as for `scan`.
+    Verify(Box<verify::Args>),
+    /// Show what a credential tells by itself, without asking anybody
+    Whois(verify::Whois),
     /// List, show and check the rules that say what a credential looks like
     Rules(rules::Args),
     /// Print a completion script for a shell
@@ -50,6 +62,8 @@ impl Command {
     pub fn run(&self) -> io::Result<ExitCode> {
         match self {
             Self::Scan(args) => scan::run(args),
+            Self::Verify(args) => verify::run(args),
+            Self::Whois(args) => verify::whois(args),
             Self::Rules(args) => rules::run(args),
             Self::Completions(args) => generate::completions(args),
             Self::Man(args) => generate::man(args),

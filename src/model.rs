@@ -359,6 +359,12 @@ pub enum NoteKind {
     GitTooLarge,
     /// A token type was found so often that further places are only counted.
     LocationLimit,
+    /// Findings whose validity was not asked for.
+    Filtered,
+    /// The store between runs does not serve.
+    State,
+    /// Checks were interrupted, or their time was over.
+    Interrupted,
     /// Anything else worth telling.
     Other,
 }
@@ -377,6 +383,8 @@ impl NoteKind {
                 | Self::GitShallow
                 | Self::GitPartial
                 | Self::LocationLimit
+                | Self::Filtered
+                | Self::State
                 | Self::Other
         )
     }

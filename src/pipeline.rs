@@ -3,9 +3,12 @@
 //! Contract: whatever goes wrong with one target is a note in the report; only what makes the request itself meaningless
 //! (a target that does not exist, a revision that names nothing) is an error, and then nothing was scanned.
 
+pub mod asking;
 mod clone;
 mod findings;
 mod repository;
+pub mod reread;
+pub mod single;
 mod sink;
 mod target;
 
@@ -14,9 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use asking::Asking;
+
 use crate::collect::Collector;
 use crate::detect::Scanner;
-use crate::model::{Confidence, Report, Target};
+use crate::model::{Confidence, NoteKind, Report, Target};
 use crate::notes::Notes;
 use crate::rules::SharedCatalog;
 use crate::secret::Fingerprinter;
@@ -85,6 +90,10 @@ pub struct Request {
     pub keep_clone: Option<PathBuf>,
     /// Makes the fingerprints.
     pub fingerprinter: Fingerprinter,
+    /// Whether and how issuers are asked.
+    pub asking: Asking,
+    /// Only findings of these validities (`active`, `inactive`, `unknown`) are reported; empty for all.
+    pub validities: Vec<String>,
 }
 
 /// Why a scan did not begin.
@@ -158,6 +167,12 @@ pub fn scan(request: &Request, progress: &Progress) -> Result<Report, ScanError>
     }
     let mut collected = context.collector.take();
     findings::build(&context, &repositories, &mut collected, &mut report);
+    asking::check(&mut report.findings, context.scanner.catalog(), &request.asking, &context.notes);
+    if !request.validities.is_empty() {
+        let before = report.findings.len();
+        report.findings.retain(|f| request.validities.iter().any(|v| v == f.checked.validity.as_str()));
+        context.notes.count(NoteKind::Filtered, (before - report.findings.len()) as u64);
+    }
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &progress.counters;
     report.totals.files = load(&counters.files);

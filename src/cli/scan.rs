@@ -1,20 +1,16 @@
 //! `unsprawl scan`: flags to a ready request, then the scan, its reports and its exit code.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-
-use super::progress;
-use crate::exit::{ExitCode, FailOn};
-use crate::model::{Confidence, Report};
+use super::output::Output;
+use super::{asking, logging, progress};
+use crate::exit::ExitCode;
+use crate::model::Confidence;
 use crate::pipeline::{self, Engine, History, Progress, Request, Since};
-use crate::report::{self, Format, Style, summary};
 use crate::rules::{self, Selection};
-use crate::secret::Fingerprinter;
 use crate::source::Limits;
 use crate::source::files::Filter;
 
@@ -65,38 +61,19 @@ pub struct Args {
     /// Rule files or folders of your own: they add issuers, or replace those of the same id
     #[arg(long, value_name = "PATH", help_heading = "Detection")]
     rules: Vec<PathBuf>,
-    /// Only these issuers or token types, as github or github.pat-classic (may be repeated)
-    #[arg(long, value_name = "ISSUER[.TYPE]", value_delimiter = ',', help_heading = "Detection")]
+    /// Only these issuers or token types, as github or github.pat-classic, or only findings of these validities, as
+    /// active,unknown (may be repeated)
+    #[arg(long, value_name = "ISSUER[.TYPE]|VALIDITY", value_delimiter = ',', help_heading = "Detection")]
     only: Vec<String>,
     /// Not these issuers or token types (may be repeated)
     #[arg(long, value_name = "ISSUER[.TYPE]", value_delimiter = ',', help_heading = "Detection")]
     skip: Vec<String>,
 
-    /// Format of the report
-    #[arg(long, short = 'f', value_enum, default_value_t, help_heading = "Report")]
-    format: Format,
-    /// Write the report to a file instead of standard output
-    #[arg(long, short = 'o', value_name = "FILE", help_heading = "Report")]
-    output: Option<PathBuf>,
-    /// Write one more report, as sarif=report.sarif (may be repeated)
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = format_file, help_heading = "Report")]
-    report: Vec<(Format, PathBuf)>,
-    /// Show secrets in full: mind where the report goes
-    #[arg(long, help_heading = "Report")]
-    show_secrets: bool,
-    /// Which findings make the exit code 1
-    #[arg(long, value_enum, default_value_t, help_heading = "Report")]
-    fail_on: FailOn,
-    /// No summary and no progress on standard error
-    #[arg(long, short = 'q', help_heading = "Report")]
-    quiet: bool,
-    /// Colours: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto",
-          value_parser = PossibleValuesParser::new(["auto", "always", "never"]).map(|s| s), help_heading = "Report")]
-    color: String,
-    /// File with a key of your own for fingerprints: without it, whoever can guess a secret can confirm the guess
-    #[arg(long, value_name = "FILE", env = "UNSPRAWL_FINGERPRINT_KEY_FILE", help_heading = "Report")]
-    fingerprint_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    asking: asking::Flags,
+
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `10`, `10k`, `10M`, `1.5G`: bytes in powers of 1024.
@@ -116,15 +93,6 @@ fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-fn format_file(text: &str) -> Result<(Format, PathBuf), String> {
-    let (format, file) = text.split_once('=').ok_or("give FORMAT=FILE, as sarif=report.sarif")?;
-    let format = <Format as clap::ValueEnum>::from_str(format, true).map_err(|_| format!("`{format}` is no format"))?;
-    if file.is_empty() {
-        return Err("give a file after the `=`".into());
-    }
-    Ok((format, PathBuf::from(file)))
-}
-
 /// A date, a date and time, or else a revision.
 fn since(text: &str) -> Since {
     let timestamp = text.parse::<jiff::Timestamp>().ok();
@@ -136,23 +104,20 @@ fn since(text: &str) -> Since {
     }
 }
 
+/// Validities and other names of `--only`: no issuer is called by one of these words.
+fn only(names: &[String]) -> (Vec<String>, Vec<String>) {
+    names.iter().cloned().partition(|name| matches!(name.as_str(), "active" | "inactive" | "unknown"))
+}
+
 impl Args {
     fn request(&self) -> Result<Request, String> {
-        let selection = Selection { only: self.only.clone(), skip: self.skip.clone(), confidence: self.confidence };
+        let (only_validities, only) = only(&self.only);
+        let selection = Selection { only, skip: self.skip.clone(), confidence: self.confidence };
         let catalog = rules::load(&self.rules, &selection)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
-        let fingerprinter = match &self.fingerprint_key_file {
-            None => Fingerprinter::default(),
-            Some(path) => {
-                let key = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-                let key = key.trim_ascii();
-                if key.len() < 16 {
-                    return Err(format!("{}: a fingerprint key needs 16 bytes or more", path.display()));
-                }
-                Fingerprinter::new(key)
-            }
-        };
+        let fingerprinter = self.output.fingerprinter()?;
         let limits = Limits::default();
+        let asking = self.asking.asking(&catalog)?;
         Ok(Request {
             targets: self.targets.clone(),
             history: self.history,
@@ -167,16 +132,9 @@ impl Args {
             engine: self.engine,
             keep_clone: self.keep_clone.clone(),
             fingerprinter,
+            asking,
+            validities: only_validities,
         })
-    }
-
-    fn colors(&self, terminal: bool) -> bool {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        match self.color.as_str() {
-            "always" => true,
-            "never" => false,
-            _ => terminal && !no_color && std::env::var_os("TERM").is_none_or(|t| t != "dumb"),
-        }
     }
 }
 
@@ -185,6 +143,7 @@ impl Args {
 /// # Errors
 /// When a report cannot be written.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
+    logging::start(args.output.verbose);
     let request = match args.request() {
         Ok(request) => request,
         Err(message) => {
@@ -192,16 +151,10 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
             return Ok(ExitCode::Usage);
         }
     };
-    // A report that cannot be written should fail before an hour of scanning, not after.
-    let mut files = Vec::new();
-    let main = args.output.as_ref().map(|path| (args.format, path.clone()));
-    for (format, path) in main.iter().chain(&args.report) {
-        let file = File::create(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        files.push((*format, file));
-    }
+    let files = args.output.open()?;
     let progress = Progress::default();
     let result = with_pool(args.jobs, || {
-        let shown = !args.quiet && io::stderr().is_terminal();
+        let shown = !args.output.quiet && io::stderr().is_terminal();
         progress::shown(shown, &progress, || pipeline::scan(&request, &progress))
     })?;
     let report = match result {
@@ -211,32 +164,14 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
             return Ok(ExitCode::Usage);
         }
     };
-    write_all(args, &report, files)?;
-    Ok(ExitCode::of(&report, args.fail_on))
+    args.output.write(&report, files)?;
+    Ok(ExitCode::of(&report, args.output.fail_on))
 }
 
 fn with_pool<T: Send>(jobs: Option<u16>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     let threads = jobs.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
     Ok(pool.install(work))
-}
-
-fn write_all(args: &Args, report: &Report, files: Vec<(Format, File)>) -> io::Result<()> {
-    let options = |color| report::Options { show_secrets: args.show_secrets, color, ..report::Options::default() };
-    for (format, mut file) in files {
-        report::write(format, report, &options(false), &mut file)?;
-    }
-    if args.output.is_none() {
-        let mut out = io::stdout().lock();
-        let color = args.colors(out.is_terminal());
-        report::write(args.format, report, &options(color), &mut out)?;
-        out.flush()?;
-    }
-    if !args.quiet {
-        let style = Style::new(args.colors(io::stderr().is_terminal()));
-        eprint!("{}", summary(report, style));
-    }
-    Ok(())
 }
 
 /// How often the progress bar is drawn.

@@ -19,7 +19,7 @@ pub struct NoteWords {
 }
 
 /// All kinds, in the order of [`NoteKind`].
-pub(crate) const ALL: [NoteKind; 19] = [
+pub(crate) const ALL: [NoteKind; 22] = [
     NoteKind::Unreadable,
     NoteKind::Changed,
     NoteKind::NotAFile,
@@ -38,6 +38,9 @@ pub(crate) const ALL: [NoteKind; 19] = [
     NoteKind::GitPartial,
     NoteKind::GitTooLarge,
     NoteKind::LocationLimit,
+    NoteKind::Filtered,
+    NoteKind::State,
+    NoteKind::Interrupted,
     NoteKind::Other,
 ];
 
@@ -130,6 +133,16 @@ pub fn words(kind: NoteKind) -> NoteWords {
             "place is counted but not listed",
             "places are counted but not listed",
             "the credential stands in too many",
+        ),
+        NoteKind::Filtered => {
+            ("filtered", "finding left out", "findings left out", "their validity is not what --only asks for")
+        }
+        NoteKind::State => ("state", "trouble with the store of verdicts", "troubles with the store of verdicts", ""),
+        NoteKind::Interrupted => (
+            "interrupted",
+            "interruption before all credentials were asked about",
+            "interruptions before all credentials were asked about",
+            "what is left is unknown; --verify-timeout gives more time",
         ),
         NoteKind::Other => ("other", "further note", "further notes", ""),
     };

@@ -73,7 +73,7 @@ fn notes(shown: &Shown<'_>, kind: NoteKind, n: u64, style: Style, out: &mut Stri
     let advice = if words.advice.is_empty() { String::new() } else { format!(" ({})", words.advice) };
     let id = if kind.cuts() { style.warn(words.id) } else { style.dim(words.id) };
     line(out, format_args!("{id}: {what}{advice}"));
-    if !kind.cuts() && kind != NoteKind::Other {
+    if !kind.cuts() && !matches!(kind, NoteKind::Other | NoteKind::State) {
         return;
     }
     let mut told = 0;
