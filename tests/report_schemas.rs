@@ -308,6 +308,29 @@ fn hostile_place(secret: Vec<u8>) -> impl Strategy<Value = Location> {
     )
 }
 
+/// An issuer that says what it was sent wherever it can.
+fn echo(text: &str, secret: &[u8], active: bool) -> Checked {
+    let said = format!("{text}{}{text}", String::from_utf8_lossy(secret));
+    let one = || Some(said.clone());
+    let account = Principal {
+        kind: one(),
+        id: one(),
+        login: one(),
+        name: one(),
+        email: one(),
+        organisation: one(),
+        key_id: one(),
+        scopes: vec![said.clone(); 2],
+        created: one(),
+        expires: one(),
+        last_used: one(),
+        more: [(said.clone(), said.clone())].into(),
+    };
+    let validity = if active { Validity::Active } else { Validity::Unknown(said.clone()) };
+    let (principal, identity) = (Some(account.clone()), Some(account));
+    Checked { validity, remark: one(), how: How::Asked, at: Some(MAY), principal, identity }
+}
+
 fn hostile_finding() -> impl Strategy<Value = Finding> {
     let level = prop::sample::select(vec![Confidence::Medium, Confidence::High, Confidence::Certain]);
     (secret(), level, text(), text(), hostile(), any::<bool>()).prop_flat_map(
@@ -320,7 +343,7 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
                 ],
                 encrypted,
                 docs: encrypted.then(|| part.clone()),
-                checked: checked(Validity::Unknown(reason.clone())),
+                checked: echo(&reason, &secret, encrypted),
                 exposure: Some(Exposure { warnings: vec![reason.clone()], ..Exposure::default() }),
                 ..finding("a.b", confidence, &secret, locations)
             })

@@ -60,6 +60,16 @@ fn everything_as_text() {
       value        qWn7…(24)
       confidence   medium
       validity     active
+                   limited by IP address
+                   asked 2024-05-01T08:00:00Z
+      principal    jane\u{1b}[31m Jane Doe <jane@example.org> id 42 (user)
+                   of Acme
+                   key id k-1
+                   may repo, admin:org
+                   created 2024-01-02T03:04:05Z
+                   expires never
+                   plan free
+      identity     <jane@example.org>
       fingerprint  4dd91f3e26a1e189
       places       4
       first        staged.txt:3:8  in .

@@ -9,9 +9,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::view::{self, Bytes, Commit, SecretView, TOOL, ValidityView, note_counts};
+use super::view::{self, Bytes, CheckedView, Commit, SecretView, TOOL, ValidityView, note_counts};
 use super::{Shown, safe_json, style};
-use crate::model::{Confidence, Finding, Location, ObjectId, PlaceKind, Totals};
+use crate::model::{Confidence, Finding, How, Location, ObjectId, PlaceKind, Principal, Totals};
 use crate::secret::Fingerprint;
 
 /// What names the schema in the summary line.
@@ -46,6 +46,11 @@ struct Line<'a> {
     confidence: Confidence,
     validity: &'static str,
     validity_reason: Option<String>,
+    checked_how: How,
+    checked_at: Option<String>,
+    remark: Option<String>,
+    #[serde(flatten)]
+    account: Option<Account>,
     fingerprint: Fingerprint,
     redacted: String,
     #[serde(flatten)]
@@ -65,6 +70,7 @@ impl<'a> Line<'a> {
     fn new(shown: &Shown<'_>, finding: &'a Finding, location: &Location) -> Self {
         let Bytes { text: path, base64: path_base64 } = Bytes::new(&shown.mask.path(&location.path));
         let validity = ValidityView::new(shown, &finding.checked.validity);
+        let checked = CheckedView::new(shown, finding);
         let span = location.span;
         Self {
             r#type: "location",
@@ -80,6 +86,10 @@ impl<'a> Line<'a> {
             confidence: finding.confidence,
             validity: validity.state,
             validity_reason: validity.reason,
+            checked_how: checked.how,
+            checked_at: checked.at,
+            remark: checked.remark,
+            account: Account::of(shown, finding),
             fingerprint: finding.fingerprint,
             redacted: finding.secret.redacted(),
             secret: SecretView::new(shown, finding),
@@ -90,6 +100,39 @@ impl<'a> Line<'a> {
             encoding: (!location.encoding.is_empty()).then(|| location.encoding.join("+")),
             git: view::Git::of(shown, location).map(Git::new),
         }
+    }
+}
+
+/// The account behind a credential, flat: as its issuer says, or else as the credential itself does.
+#[derive(Serialize)]
+struct Account {
+    account_from: &'static str,
+    account_id: Option<String>,
+    account_login: Option<String>,
+    account_name: Option<String>,
+    account_email: Option<String>,
+    account_organisation: Option<String>,
+    /// Joined by spaces.
+    account_scopes: Option<String>,
+    account_expires: Option<String>,
+}
+
+impl Account {
+    fn of(shown: &Shown<'_>, finding: &Finding) -> Option<Self> {
+        let from = |from, principal: &Option<Principal>| Some((from, view::account(shown, principal.as_ref())?));
+        let checked = &finding.checked;
+        let (account_from, account) =
+            from("issuer", &checked.principal).or_else(|| from("credential", &checked.identity))?;
+        Some(Self {
+            account_from,
+            account_id: account.id,
+            account_login: account.login,
+            account_name: account.name,
+            account_email: account.email,
+            account_organisation: account.organisation,
+            account_scopes: (!account.scopes.is_empty()).then(|| account.scopes.join(" ")),
+            account_expires: account.expires,
+        })
     }
 }
 
