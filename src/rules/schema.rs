@@ -229,6 +229,9 @@ pub struct Test {
     /// The endpoint that the user configured: name and URL.
     #[serde(default)]
     pub endpoint: BTreeMap<String, String>,
+    /// Texts that placeholders `{given.NAME}` stand for: what a token holds in base64 need not stand in a file that way.
+    #[serde(default)]
+    pub given: BTreeMap<String, String>,
     /// Parts that the credential of a call has, besides those of its text.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,

@@ -35,9 +35,52 @@ pub(super) fn read(ask: &Ask, known: &mut Values) -> Option<Principal> {
 }
 
 /// Decodes a value into JSON.
-pub fn decode(decoder: Decoder, _text: &[u8]) -> Option<Value> {
+pub fn decode(decoder: Decoder, text: &[u8]) -> Option<Value> {
     match decoder {
         Decoder::None => Some(Value::Object(serde_json::Map::new())),
+        Decoder::Json => serde_json::from_slice(text).ok(),
+        Decoder::Base64Json => serde_json::from_slice(&base64(text)?).ok(),
+        Decoder::Base64Text => String::from_utf8(base64(text)?).ok().map(Value::String),
+        Decoder::Jwt => serde_json::from_slice(&base64(text.split(|b| *b == b'.').nth(1)?)?).ok(),
         _ => None,
+    }
+}
+
+/// Base64 of either alphabet, with or without padding.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    use base64::Engine;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let standard = |b: &u8| match b {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    let text: Vec<u8> = text.trim_ascii().iter().map(standard).collect();
+    GeneralPurpose::new(&base64::alphabet::STANDARD, config).decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn json_in_base64_and_in_tokens() {
+        use base64::Engine;
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+        let json = serde_json::json!({"org": "\u{ff}?>"});
+        let (padded, bare) = (STANDARD.encode(json.to_string()), URL_SAFE_NO_PAD.encode(json.to_string()));
+        assert_eq!(decode(Decoder::Json, json.to_string().as_bytes()), Some(json.clone()));
+        assert_eq!(decode(Decoder::Base64Json, padded.as_bytes()), Some(json.clone()));
+        assert_eq!(decode(Decoder::Base64Json, bare.as_bytes()), Some(json.clone()));
+        assert_eq!(decode(Decoder::Base64Text, bare.as_bytes()), Some(json.to_string().into()));
+        assert_eq!(decode(Decoder::Jwt, format!("e30.{bare}.c2ln").as_bytes()), Some(json));
+        for wrong in ["", ".", "a.b", "e30", "*", "e30.*.x"] {
+            assert_eq!(decode(Decoder::Jwt, wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(decode(Decoder::Base64Json, b"bm90IGpzb24"), None);
     }
 }

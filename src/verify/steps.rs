@@ -173,10 +173,10 @@ impl<T: Transport> Run<'_, T> {
         if said.is_none() && (judge::silent(step, &body) || !(200..300).contains(&reply.status)) {
             return Err(judge::unfit(&body));
         }
+        let captured = capture(step, &body, &mut self.values);
         if !matches!(said, Some(Said::Inactive(_))) {
             judge::principal(&step.principal, Source::Reply(&body), &self.values, to);
         }
-        let captured = capture(step, &body, &mut self.values);
         // What a step before the verdict does not give, later steps would ask with gaps.
         if said.is_none() && !decided {
             captured?;

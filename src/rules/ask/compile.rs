@@ -188,7 +188,7 @@ impl Compiler<'_> {
         let span = spanned.span();
         let mut conditions =
             |list: &[spec::Condition]| list.iter().map(|c| self.condition(c, span.clone())).collect::<Vec<_>>();
-        let ready = Step {
+        let mut ready = Step {
             call,
             when,
             active: conditions(&step.active),
@@ -199,7 +199,7 @@ impl Compiler<'_> {
             refused: conditions(&step.refused),
             item: step.item.as_ref().map(|item| self.item(item)),
             capture: step.capture.iter().map(|(n, p)| (n.clone(), self.pick(p, span.clone()))).collect(),
-            principal: self.facts(&step.principal, span.clone()),
+            principal: Facts::default(),
         };
         for name in
             ready.capture.iter().map(|(n, _)| n).chain(ready.item.iter().flat_map(|i| i.capture.iter().map(|(n, _)| n)))
@@ -208,6 +208,7 @@ impl Compiler<'_> {
                 self.fault(span.clone(), format!("the capture `{name}` has a name that is taken"));
             }
         }
+        ready.principal = self.facts(&step.principal, span.clone());
         lint::statuses(self, &ready, span);
         ready
     }

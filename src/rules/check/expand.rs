@@ -11,8 +11,8 @@ use crate::rules::make::Credential;
 use crate::rules::schema::{RuleFile, Test};
 use crate::rules::{Catalog, TokenRule};
 
-/// Fills `{make}`, `{make:token}`, `{make#2}`, `{bad}`, `{cut}`, `{long}`, and in calls `{secret}` and `{part.NAME}`; each
-/// may be followed by what templates do to values (`{make|0..8|base64}`).
+/// Fills `{make}`, `{make:token}`, `{make#2}`, `{bad}`, `{cut}`, `{long}`, `{given.NAME}`, and in calls `{secret}` and
+/// `{part.NAME}`; each may be followed by what templates do to values (`{make|0..8|base64}`).
 pub(super) struct Expander<'a> {
     catalog: &'a Catalog,
     file: &'a RuleFile,
@@ -85,6 +85,10 @@ impl<'a> Expander<'a> {
                 return credential.parts.get(part).cloned().ok_or_else(missing);
             }
         }
+        if let Some(given) = name.strip_prefix("given.") {
+            let missing = || format!("`{{{name}}}`: the test has no such text in `given`");
+            return self.test.given.get(given).map(|text| text.clone().into_bytes()).ok_or_else(missing);
+        }
         let (verb, rest) = name.split_at(name.find([':', '#']).unwrap_or(name.len()));
         let token = rest.strip_prefix(':').map(|t| t.split('#').next().unwrap_or(t)).unwrap_or(&self.test.token);
         let missing = || format!("`{{{name}}}`: there is no token `{token}` in this file");
@@ -103,6 +107,7 @@ impl<'a> Expander<'a> {
     fn is_placeholder(&self, inside: &str) -> bool {
         let verb = &inside[..inside.find([':', '#', '|']).unwrap_or(inside.len())];
         matches!(verb, "make" | "bad" | "cut" | "long")
+            || verb.starts_with("given.")
             || self.asked.is_some() && (verb == "secret" || verb.starts_with("part."))
     }
 }
