@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
+use super::breaker::{Allowed, Breaker};
 use super::transport::Failure;
 
 /// Limits on asking.
@@ -28,7 +28,7 @@ pub struct Limits {
     pub patience: Duration,
     /// Failures in a row after which a host is left alone,
     pub failures: u32,
-    /// and for how long.
+    /// and for how long at first.
     pub leave_alone: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Default for Limits {
             total: 128,
             patience: Duration::from_secs(60),
             failures: 5,
-            leave_alone: Duration::from_secs(30),
+            leave_alone: Duration::from_secs(10),
         }
     }
 }
@@ -128,8 +128,17 @@ impl Host {
         }
     }
 
-    /// Whether the host may be asked at all.
-    pub fn allows(&self) -> bool {
+    /// Waits while the host is left alone, as long as there is hope.
+    pub async fn recovered(&self) {
+        let look = || self.breaker.lock().unwrap_or_else(PoisonError::into_inner).look(Instant::now());
+        while let Allowed::At(until) = look() {
+            // A probe may end it earlier.
+            tokio::time::sleep_until(until.min(Instant::now() + Duration::from_millis(250))).await;
+        }
+    }
+
+    /// Whether the host may be asked at all, by a request that is about to go out.
+    pub fn allowed(&self) -> Allowed {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner).allow(Instant::now())
     }
 

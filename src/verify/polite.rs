@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::breaker::Allowed;
 use super::limits::{Host, Limits, Pace};
 use super::requests::RequestsLog;
 use super::retry::{self, Next};
@@ -95,6 +96,36 @@ impl<T: Transport> Polite<T> {
         reach.reached || request.configured
     }
 
+    /// Waits for a turn within all limits; gives what must be held while the request is out.
+    async fn turn<'a>(
+        &'a self,
+        host: &'a Host,
+        name: &str,
+        pace: Option<&Pace>,
+    ) -> Result<[SemaphorePermit<'a>; 2], Failure> {
+        let closed = |_| Failure::Interrupted;
+        loop {
+            // Before a slot is taken: who waits here keeps nobody from probing.
+            host.recovered().await;
+            let slot = host.slots.acquire().await.map_err(closed)?;
+            host.turn(pace, self.limits.patience).await?;
+            let one_of_all = match self.total.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    let permit = self.total.acquire().await.map_err(closed)?;
+                    // That took a while: the interval counts from when it is really sent.
+                    host.turn(pace, self.limits.patience).await?;
+                    permit
+                }
+            };
+            match host.allowed() {
+                Allowed::Now => return Ok([slot, one_of_all]),
+                Allowed::At(_) => {}
+                Allowed::No => return Err(Failure::CircuitOpen(name.to_owned())),
+            }
+        }
+    }
+
     /// One attempt within all limits.
     async fn attempt(
         &self,
@@ -103,26 +134,12 @@ impl<T: Transport> Polite<T> {
         pace: Option<&Pace>,
         request: &Outgoing,
     ) -> Result<Reply, Failure> {
-        let closed = |_| Failure::Interrupted;
-        let _slot = host.slots.acquire().await.map_err(closed)?;
         if self.is_offline(request) {
             return Err(Failure::Offline);
         }
-        host.turn(pace, self.limits.patience).await?;
-        let _one_of_all = match self.total.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let permit = self.total.acquire().await.map_err(closed)?;
-                // That took a while: the interval counts from when it is really sent.
-                host.turn(pace, self.limits.patience).await?;
-                permit
-            }
-        };
+        let _held = self.turn(host, name, pace).await?;
         if self.is_offline(request) {
             return Err(Failure::Offline);
-        }
-        if !host.allows() {
-            return Err(Failure::CircuitOpen(name.to_owned()));
         }
         tracing::debug!("{request:?}");
         let result = self.inner.send(request).await;
