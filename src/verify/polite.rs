@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::breaker::Allowed;
 use super::limits::{Host, Limits, Pace};
 use super::requests::RequestsLog;
-use super::retry::{self, Next};
+use super::retry::{self, MOST_ATTEMPTS, Next};
 use super::transport::{Failure, Outgoing, Reply, Transport};
 
 /// So many hosts that cannot be reached, and none that can, mean that there is no network.
@@ -171,7 +171,7 @@ impl<T: Transport> Transport for Of<'_, T> {
         let Of { polite, issuer } = *self;
         let name = origin(&request.url);
         let (host, pace) = (polite.host(&name), polite.pace(issuer));
-        let mut attempt = 1;
+        let (mut attempt, mut limited, mut failed) = (1, 0, 0);
         loop {
             let result = polite.attempt(&host, &name, pace.as_deref(), request).await;
             if let Some(log) = &polite.log {
@@ -182,7 +182,11 @@ impl<T: Transport> Transport for Of<'_, T> {
                 host.told(retry::is_sick(&result));
             }
             let unreachable_at_all = !reached && matches!(result, Err(Failure::Unreachable(_)));
-            match retry::next(&result, attempt, request.repeatable, SystemTime::now(), fastrand::f64()) {
+            let now = SystemTime::now();
+            let of_its_kind = if retry::is_limit(&result, now) { &mut limited } else { &mut failed };
+            *of_its_kind += 1;
+            let repeatable = request.repeatable && attempt < MOST_ATTEMPTS;
+            match retry::next(&result, *of_its_kind, repeatable, now, fastrand::f64()) {
                 Next::Done => return result,
                 Next::Again(_) if unreachable_at_all => return result,
                 Next::Again(pause) => tokio::time::sleep(pause).await,

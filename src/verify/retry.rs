@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use super::transport::{Failure, Reply};
 
-/// How often a request is sent at most because of rate limits, and because of failures.
+/// How often a request is sent at most, whatever happens.
+pub const MOST_ATTEMPTS: u32 = 6;
+/// How often at most because of rate limits alone, and because of failures alone.
 const LIMITED_ATTEMPTS: u32 = 5;
 const FAILED_ATTEMPTS: u32 = 3;
 /// How often at most where each attempt may have cost a whole time-out.
@@ -29,7 +31,13 @@ pub enum Next {
     },
 }
 
-/// What follows attempt number `attempt` (from 1). `jitter` is between 0 and 1.
+/// Whether an issuer limits us: such attempts are counted apart from those that fail.
+pub fn is_limit(result: &Result<Reply, Failure>, now: SystemTime) -> bool {
+    let status = result.as_ref().map_or(0, |reply| reply.status);
+    status == 429 || (matches!(status, 403 | 503) && result.as_ref().is_ok_and(|r| asked_to_wait(r, now).is_some()))
+}
+
+/// What follows the attempt of its kind number `attempt` (from 1). `jitter` is between 0 and 1.
 pub fn next(result: &Result<Reply, Failure>, attempt: u32, repeatable: bool, now: SystemTime, jitter: f64) -> Next {
     let wait =
         |base: f64| Duration::from_secs_f64(base * f64::from(1 << attempt.min(6).saturating_sub(1)) * (0.5 + jitter));
