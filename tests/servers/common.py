@@ -78,7 +78,7 @@ def apt(packages):
     try:
         attempts("The package lists", [*root, "apt-get", "update", "-q"], "apt.log")
         environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-        attempts("System packages", [*root, *environment, "apt-get", "install", "-q", "-y", "--no-install-recommends", *absent], "apt.log")
+        attempts("System packages", [*root, *environment, "apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-q", "-y", "--no-install-recommends", *absent], "apt.log")
     finally:
         if guarded:
             subprocess.run([*root, "rm", "-f", policy], check=False)

@@ -1,7 +1,6 @@
 """AWS STS and IAM: moto with its enforcement on and inactive keys refused.
 
-`reset` of the facts turns enforcement off for the next calls and on again (POST with a number of unauthenticated calls):
-the administrator below has its rights by a policy, so tests need it only when they lock themselves out.
+Its first three calls are taken without rights; they make an administrator, who has all rights by a policy.
 """
 
 import common
@@ -17,4 +16,5 @@ def start(place):
     # The first three calls need no rights: they make the administrator.
     facts = place.call(place.python(), common.HERE / "programs" / "aws_seed.py", url)
     key_id, secret = facts.split()
-    return {"url": url, "port": port, "region": "us-east-1", "key_id": key_id, "secret": secret}
+    programs = {"python": str(place.python()), "call": str(common.HERE / "programs" / "aws_call.py")}
+    return {"url": url, "port": port, "key_id": key_id, "secret": secret, **programs}

@@ -1,0 +1,164 @@
+//! GitHub, as its own description has it.
+
+pub mod contract;
+pub mod fake;
+
+use serde_json::json;
+
+use crate::story::{active, finding, inactive, leak};
+use crate::support::tokens::Random;
+use crate::support::{pat, unsprawl};
+use fake::{GitHub, Kind, Person};
+
+const ALICE: Person = Person { login: "alice", id: 583_231, name: "Alice Archer", email: "alice@corp.example" };
+
+#[test]
+fn a_classic_token_is_active_with_its_person_until_it_is_revoked() {
+    let github = GitHub::start();
+    let token = pat("a classic token at the fake");
+    github.token(&token, Kind::Classic, &ALICE, "repo, user");
+    let repo = leak("deploy.sh", &format!("export GH_TOKEN={token}\n"));
+    let endpoint = format!("github={}", github.url());
+    let flags = ["--endpoint", &endpoint];
+    let first = finding(&repo, &flags, "github.pat-classic", &token);
+    let person = [("/login", "alice"), ("/id", "583231"), ("/name", "Alice Archer"), ("/email", "alice@corp.example")];
+    active(&first, &person);
+    assert_eq!(first["principal"]["scopes"], json!(["repo", "user"]));
+    by_hand(&github, "POST", "/credentials/revoke", None, &json!({ "credentials": [token] }), 202);
+    inactive(&finding(&repo, &flags, "github.pat-classic", &token));
+}
+
+#[test]
+fn an_installation_token_is_told_apart_from_a_user() {
+    let github = GitHub::start();
+    let token = format!("ghs_{}", &pat("an installation token at the fake")[4..]);
+    github.token(&token, Kind::Installation, &ALICE, "");
+    let repo = leak("ci.env", &format!("TOKEN={token}\n"));
+    let endpoint = format!("github={}", github.url());
+    let flags = ["--endpoint", &endpoint];
+    let first = finding(&repo, &flags, "github.app-installation-token", &token);
+    active(&first, &[]);
+    by_hand(&github, "DELETE", "/installation/token", Some(&token), &json!(null), 204);
+    inactive(&finding(&repo, &flags, "github.app-installation-token", &token));
+}
+
+#[test]
+fn many_tokens_are_each_asked_about_once() {
+    let github = GitHub::start();
+    let tokens: Vec<String> = (0..50).map(|n| pat(&format!("one of many {n}"))).collect();
+    for token in tokens.iter().step_by(2) {
+        github.token(token, Kind::Classic, &ALICE, "repo");
+    }
+    let text: String = tokens.iter().map(|t| format!("GH_TOKEN={t}\n")).collect();
+    let mut repo = leak("tokens.txt", &text);
+    repo.put("again.txt", &text);
+    let scan = unsprawl(["--allow-internal", "--endpoint"])
+        .env("UNSPRAWL_OFFLINE", "0")
+        .arg(format!("github={}", github.url()))
+        .arg(&repo.dir)
+        .scan();
+    for (n, token) in tokens.iter().enumerate() {
+        let found = scan.report["findings"].as_array().unwrap().iter().find(|f| f["secret"] == token.as_str()).unwrap();
+        assert_eq!(found["validity"]["state"], if n % 2 == 0 { "active" } else { "inactive" });
+    }
+    let asked: std::collections::BTreeSet<_> =
+        github.calls("GET", "/user").iter().map(|s| s.header("authorization").to_owned()).collect();
+    assert_eq!((asked.len(), github.calls("GET", "/user").len()), (50, 50));
+}
+
+/// A call without unsprawl.
+fn by_hand(github: &GitHub, method: &str, path: &str, bearer: Option<&str>, body: &serde_json::Value, status: u16) {
+    let mut request = crate::servers::Request::to(&github.url(), method, path).header("User-Agent", "by hand");
+    if let Some(token) = bearer {
+        request = request.bearer(token);
+    }
+    if !body.is_null() {
+        request = request.json(body.clone());
+    }
+    request.expect(&[status]);
+}
+
+#[test]
+fn the_fake_refuses_what_github_does_not_know_or_allow() {
+    let github = GitHub::start();
+    let token = pat("for calls by hand");
+    github.token(&token, Kind::Classic, &ALICE, "repo");
+    let one = json!({ "credentials": [token] });
+    let many =
+        |n: usize| json!({ "credentials": (0..n).map(|i| Random::of(&i.to_string()).base62(40)).collect::<Vec<_>>() });
+    let refused = |fault: &str| {
+        let faults = github.faults();
+        assert!(faults.len() == 1 && faults[0].contains(fault), "{fault}: {faults:?}");
+    };
+    by_hand(&github, "GET", "/users/me", None, &json!(null), 500);
+    refused("no such path");
+    by_hand(&github, "PUT", "/user", Some(&token), &json!(null), 500);
+    refused("/user has no put");
+    by_hand(&github, "GET", "/user?page=2", Some(&token), &json!(null), 500);
+    refused("no such parameter: page");
+    by_hand(&github, "GET", "/user/orgs?per_page=many", Some(&token), &json!(null), 500);
+    refused("per_page");
+    by_hand(&github, "POST", "/credentials/revoke", None, &json!({ "tokens": ["x"] }), 500);
+    refused("post /credentials/revoke");
+    by_hand(&github, "POST", "/credentials/revoke", None, &many(0), 500);
+    refused("minItems");
+    by_hand(&github, "POST", "/credentials/revoke", None, &many(1001), 500);
+    refused("maxItems");
+    by_hand(&github, "POST", "/credentials/revoke", Some(&token), &one, 403);
+    refused("with an Authorization header");
+    assert_eq!(github.revoked(), 0);
+    by_hand(&github, "POST", "/credentials/revoke", None, &many(1000), 202);
+    by_hand(&github, "POST", "/credentials/revoke", None, &one, 202);
+    assert_eq!(github.revoked(), 1);
+    by_hand(&github, "GET", "/user", Some(&token), &json!(null), 401);
+}
+
+#[test]
+fn a_reply_that_github_would_not_give_is_a_fault() {
+    let contract = contract::Contract::read();
+    let seen = crate::support::http::Seen {
+        method: "GET".into(),
+        target: "/user".into(),
+        headers: vec![("user-agent".into(), "x".into())],
+        body: Vec::new(),
+        to: ([127, 0, 0, 1], 1).into(),
+        connection: 0,
+    };
+    let call = contract.request(&seen).unwrap();
+    let right = contract.complete(&call, 200, json!({ "login": "alice", "two_factor_authentication": true }));
+    assert_eq!(contract.reply(&call, 200, Some(&right)), Ok(()));
+    let mut wrong = right.clone();
+    wrong["id"] = json!("a text");
+    for (status, body) in
+        [(200, Some(&wrong)), (200, Some(&json!({ "login": "alice" }))), (200, None), (202, Some(&right)), (418, None)]
+    {
+        assert!(contract.reply(&call, status, body).is_err(), "{status}");
+    }
+}
+
+#[test]
+fn an_organisation_ends_only_the_token_that_is_named() {
+    let github = GitHub::start();
+    let (app, owner) = ("ghs_".to_owned() + &Random::of("app").base62(36), pat("an owner"));
+    let fine = |word: &str| format!("github_pat_{}_{}", Random::of(word).base62(22), Random::of(word).base62(59));
+    let (first, second) = (fine("first"), fine("second"));
+    let bob = Person { login: "bob", id: 7, name: "Bob Baker", email: "bob@corp.example" };
+    github.token(&app, Kind::Installation, &ALICE, "");
+    github.token(&owner, Kind::Classic, &ALICE, "admin:org");
+    github.token(&first, Kind::FineGrained, &ALICE, "");
+    github.token(&second, Kind::FineGrained, &bob, "");
+    let get = |path: &str, token: &str| {
+        crate::servers::Request::to(&github.url(), "GET", path).header("User-Agent", "by hand").bearer(token).send()
+    };
+    let grants = get("/orgs/corp/personal-access-tokens", &app).body;
+    assert_eq!(grants.as_array().unwrap().len(), 2);
+    assert_eq!(get("/orgs/corp/personal-access-tokens", &owner).status, 403);
+    let of_bob = grants.as_array().unwrap().iter().find(|g| g["owner"]["login"] == "bob").unwrap();
+    let path = format!("/orgs/corp/personal-access-tokens/{}", of_bob["id"]);
+    by_hand(&github, "POST", &path, Some(&app), &json!({ "action": "revoke" }), 204);
+    let left = get("/orgs/corp/personal-access-tokens", &app).body;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    assert_eq!(left[0]["owner"]["login"], "alice");
+    let known = get("/orgs/corp/credential-authorizations?login=alice&per_page=100", &owner).body;
+    assert_eq!(known.as_array().unwrap().len(), 1);
+}

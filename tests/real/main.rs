@@ -1,0 +1,16 @@
+//! End to end at the issuers: a credential is made there, leaks into a repository made by git, `unsprawl scan` finds it,
+//! asks, and tells whose it is; then it is ended by hand with the issuer's own means, and the next scan says so.
+//!
+//! Contract: real issuers are those that `tests/servers/run` starts on loopback; without them a test says that it is
+//! skipped, and where they are required it fails. GitHub is a fake whose every request and reply is held against GitHub's
+//! own OpenAPI description.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod github;
+mod servers;
+mod story;
+
+mod tokens;
