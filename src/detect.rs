@@ -11,6 +11,7 @@ pub mod delta;
 pub mod finish;
 pub mod noise;
 pub mod structure;
+mod table;
 pub mod text;
 
 use std::ops::Range;
@@ -93,7 +94,7 @@ impl Scanner {
             return state;
         }
         let binary = kind == TextKind::Binary;
-        self.anchors.find(text, 0, text.len(), |anchor| state.anchors.push(anchor));
+        self.anchors.find(text, 0..text.len(), text.len(), |anchor| state.anchors.push(anchor));
         state.anchors.sort_unstable();
         for anchor in &state.anchors {
             candidate::evaluate(&self.catalog, &self.anchors, text, binary, *anchor, scratch, &mut state.matches);

@@ -1,18 +1,17 @@
-//! One automaton over the anchors and near-words of all rules, behind a filter that most bytes never pass.
+//! One search for the anchors and near-words of all rules, behind a filter that most bytes never pass.
 //!
-//! The filter looks at four bytes at a time, hashed into a bitmap that fits the first-level cache; where it says "maybe",
-//! the automaton is run anchored there. That is several times faster than feeding it every byte.
+//! The filter looks at four bytes at a time, hashed into a bitmap that fits the first-level cache; where it says "maybe", the
+//! literals that begin so are compared. That is several times faster than feeding every byte to an automaton, which a test
+//! holds it against, and takes no time to build.
 //!
 //! Contract: every occurrence of every literal is found, overlapping ones too, wherever the text begins or ends, so that
 //! what was found in a part of a text stays true when that part is copied into another. Literals are cut to
 //! [`CUT`] bytes for the search; rules compare the rest themselves.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
-
+use super::table::{Table, folded_head};
 use crate::rules::Catalog;
 
 /// Literals are cut to this length: a longer one would widen what has to be looked at again around a change.
@@ -55,11 +54,11 @@ pub struct Literal {
     pub binary: bool,
 }
 
-/// The automaton and what its literals stand for.
+/// The search and what its literals stand for.
 #[derive(Debug)]
 pub struct Anchors {
-    automaton: Option<NFA>,
     filter: Filter,
+    table: Table,
     literals: Vec<Literal>,
     /// Of each literal, what is needed for every sight of it: kept apart, and small.
     extents: Vec<Extent>,
@@ -153,7 +152,7 @@ impl Filter {
 }
 
 impl Anchors {
-    /// Builds the automaton of a catalog.
+    /// Gathers the literals of a catalog.
     pub fn new(catalog: &Catalog) -> Self {
         let mut by_text: BTreeMap<Vec<u8>, Literal> = BTreeMap::new();
         for (i, rule) in catalog.tokens.iter().enumerate() {
@@ -188,18 +187,11 @@ impl Anchors {
             }
         }
         let longest = literals.iter().map(|l| l.folded.len()).max().unwrap_or(1);
-        let automaton = (!literals.is_empty()).then(|| {
-            NFA::builder()
-                .match_kind(MatchKind::Standard)
-                .ascii_case_insensitive(true)
-                .build(literals.iter().map(|l| &l.folded))
-                .expect("a few thousand short literals fit an automaton")
-        });
         let filter = Filter::new(&literals);
         let extent =
             |l: &Literal| Extent { len: l.folded.len() as u32, before: l.before as u32, after: l.after as u32 };
         let extents = literals.iter().map(extent).collect();
-        Self { automaton, filter, literals, extents, longest }
+        Self { filter, table: Table::new(&literals), literals, extents, longest }
     }
 
     /// What a literal stands for.
@@ -227,14 +219,11 @@ impl Anchors {
         self.literals.is_empty()
     }
 
-    /// Finds every literal that lies in `text[from..to]`, in order of where they begin.
-    pub fn find(&self, text: &[u8], from: usize, to: usize, mut found: impl FnMut(Anchor)) {
-        let Some(automaton) = &self.automaton else { return };
-        let Ok(start) = automaton.start_state(Anchored::Yes) else { return };
-        let (whole, text) = (text, &text[..to]);
-        let mut at = from;
+    /// Finds every literal that begins in `starts` and ends at `limit` or before, in order of where they begin.
+    pub fn find(&self, text: &[u8], starts: Range<usize>, limit: usize, mut found: impl FnMut(Anchor)) {
+        let (mut at, to) = (starts.start, starts.end.min(limit));
         // Four positions from one load of eight bytes, which may reach behind the end of the range.
-        for eight in whole[from..].windows(8).step_by(4) {
+        for eight in text.get(at..).unwrap_or_default().windows(8).step_by(4) {
             if at >= to {
                 return;
             }
@@ -243,8 +232,9 @@ impl Anchors {
             let mut seen = (0..4).fold(0, |seen, i| seen | self.filter.may_begin(four(i)) << i);
             while seen != 0 {
                 let i = seen.trailing_zeros();
-                if self.filter.may_begin_exactly(four(i)) {
-                    self.at(automaton, start, text, at + i as usize, &mut found);
+                let here = at + i as usize;
+                if self.filter.may_begin_exactly(four(i)) && here < to {
+                    self.at(text, here, limit, &mut found);
                 }
                 seen &= seen - 1;
             }
@@ -252,30 +242,108 @@ impl Anchors {
         }
         // Too close to the end of the text for eight bytes.
         for at in at..to {
-            self.at(automaton, start, text, at, &mut found);
+            self.at(text, at, limit, &mut found);
         }
     }
 
     /// Every literal that begins at one position.
     #[inline(never)]
-    fn at(&self, automaton: &NFA, start: StateID, text: &[u8], at: usize, found: &mut impl FnMut(Anchor)) {
-        let mut state = start;
-        // A position may lie behind the range.
-        for (n, &byte) in text.get(at..).unwrap_or_default().iter().enumerate() {
-            state = automaton.next_state(Anchored::Yes, state, byte);
-            if !automaton.is_special(state) {
+    fn at(&self, text: &[u8], at: usize, limit: usize, found: &mut impl FnMut(Anchor)) {
+        let Some(rest) = text.get(at..limit) else { return };
+        let head = folded_head(text.get(at..at + 8).unwrap_or(rest));
+        for entry in self.table.of(head) {
+            if (head ^ entry.head) & entry.mask != 0 {
                 continue;
             }
-            if automaton.is_dead(state) {
-                return;
+            let literal = &self.literals[usize::from(entry.literal)];
+            let fits = match rest.get(..literal.folded.len()) {
+                Some(seen) if literal.exact.is_empty() => seen.eq_ignore_ascii_case(&literal.folded),
+                Some(seen) => literal.exact.iter().any(|e| e == seen),
+                None => false,
+            };
+            if fits {
+                found(Anchor { at: at as u32, literal: entry.literal });
             }
-            for k in 0..if automaton.is_match(state) { automaton.match_len(state) } else { 0 } {
-                let id = automaton.match_pattern(state, k).as_usize();
-                let literal = &self.literals[id];
-                let exact = &text[at..=at + n];
-                if literal.exact.is_empty() || literal.exact.iter().any(|e| e == exact) {
-                    found(Anchor { at: at as u32, literal: id as u16 });
-                }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::rules::{Selection, load};
+    use aho_corasick::automaton::Automaton;
+    use aho_corasick::nfa::contiguous::NFA;
+    use aho_corasick::{MatchKind, automaton::OverlappingState};
+    use proptest::prelude::*;
+    use std::sync::OnceLock;
+
+    /// The literals of all rules, and the automaton that says what is right.
+    fn both() -> &'static (Anchors, NFA) {
+        static BOTH: OnceLock<(Anchors, NFA)> = OnceLock::new();
+        BOTH.get_or_init(|| {
+            let anchors = Anchors::new(&load(&[] as &[&str], &Selection::default()).unwrap());
+            let literals = anchors.literals.iter().map(|l| &l.folded);
+            let builder = NFA::builder().match_kind(MatchKind::Standard).ascii_case_insensitive(true).build(literals);
+            (anchors, builder.unwrap())
+        })
+    }
+
+    fn right(text: &[u8], starts: Range<usize>, limit: usize) -> Vec<Anchor> {
+        let (anchors, automaton) = both();
+        let input = aho_corasick::Input::new(&text[..limit]);
+        let mut state = OverlappingState::start();
+        let mut all = Vec::new();
+        loop {
+            automaton.try_find_overlapping(&input, &mut state).unwrap();
+            let Some(found) = state.get_match() else { break };
+            let literal = &anchors.literals[found.pattern().as_usize()];
+            let fits = literal.exact.is_empty() || literal.exact.iter().any(|e| e == &text[found.range()]);
+            if fits && starts.contains(&found.start()) {
+                all.push(Anchor { at: found.start() as u32, literal: found.pattern().as_u32() as u16 });
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    /// A literal of a rule in some spelling, or other text.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let literals: Vec<(Vec<u8>, Vec<Vec<u8>>)> =
+            both().0.literals.iter().map(|l| (l.folded.clone(), l.exact.clone())).collect();
+        let literal = (prop::sample::select(literals), 0..3, any::<prop::sample::Index>(), any::<u16>());
+        prop_oneof![
+            4 => literal.prop_map(|((folded, exact), how, index, case)| match how {
+                0 if !exact.is_empty() => exact[index.index(exact.len())].clone(),
+                1 => folded,
+                _ => folded
+                    .iter()
+                    .enumerate()
+                    .map(|(i, b)| if case >> (i % 16) & 1 == 1 { b.to_ascii_uppercase() } else { *b })
+                    .collect(),
+            }),
+            1 => prop::collection::vec(any::<u8>(), 0..9),
+            1 => "[ -~]{0,9}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_an_automaton_finds(
+            pieces in prop::collection::vec(piece(), 0..12),
+            from in any::<prop::sample::Index>(),
+            to in any::<prop::sample::Index>(),
+            limit in any::<prop::sample::Index>(),
+        ) {
+            let text = pieces.concat();
+            let place = |i: prop::sample::Index| i.index(text.len() + 1);
+            for (from, to, limit) in [(0, text.len(), text.len()), (place(from), place(to), place(limit))] {
+                let mut found = Vec::new();
+                both().0.find(&text, from..to, limit, |a| found.push(a));
+                prop_assert!(found.is_sorted_by_key(|a| a.at));
+                found.sort_unstable();
+                prop_assert_eq!(found, right(&text, from..to, limit));
             }
         }
     }

@@ -93,6 +93,9 @@ fn evaluate_rule(
     if used.near && !seen.eq_ignore_ascii_case(literal) || !used.near && seen != literal {
         return;
     }
+    if used.near && rule.near_whole[usize::from(used.index)] && is_inside_word(text, at) {
+        return;
+    }
     let after_word = if used.near { at + literal.len() } else { at };
     let from = at.saturating_sub(rule.before);
     let to = (after_word + rule.reach).min(text.len());
@@ -120,6 +123,12 @@ fn evaluate_rule(
         let secret_end = captures.get_group(rule.secret_group).map_or(end, |g| g.end + base);
         from = secret_end.max(from + 1);
     }
+}
+
+/// Whether a letter stands right before, and case does not set it apart: `elastIC_API`, but not `myIcApi`.
+fn is_inside_word(text: &[u8], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1).map(|i| text[i]) else { return false };
+    before.is_ascii_alphabetic() && !(before.is_ascii_lowercase() && text[at].is_ascii_uppercase())
 }
 
 /// Checksum, structure and noise of one match; `base` is where `view` lies in the text.

@@ -38,28 +38,43 @@ pub fn each(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cu
     escaped_lines(text, range, found);
 }
 
-/// Widens a range to block borders: to whole lines, one more line on either side, and on while lines are pure base64.
+/// Widens a range to block borders: to whole lines, and on over lines that are, or were before the change, one block with them.
 pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
     let mut start = line_start(text, range.start);
-    if start > 0 {
-        start = line_start(text, start - 1);
-    }
     // Not inside a group of pure lines, and not right behind one: its last line may be a short one.
-    while start > 0 {
+    while start > 0 && ends_as_base64(&text[..start - 1]) {
         let before = line_start(text, start - 1);
-        if !is_pure(&text[start..line_end(text, start)]) && !is_pure(&text[before..start - 1]) {
+        if !is_pure(&text[before..start - 1]) {
             break;
         }
         start = before;
     }
     let mut end = line_end(text, range.end);
-    if end < text.len() {
-        end = line_end(text, end + 1);
-    }
-    while end < text.len() && is_pure(&text[line_start(text, end)..end]) {
-        end = line_end(text, end + 1);
+    // The next line may have had its block's beginning in what changed.
+    while end < text.len() {
+        let pure = ends_as_base64(&text[..end]) && is_pure(&text[line_start(text, end)..end]);
+        if !pure && !begins_as_base64(&text[end + 1..]) {
+            break;
+        }
+        let next = line_end(text, end + 1);
+        if !pure && !is_tail(trim(&text[end + 1..next])) {
+            break;
+        }
+        end = next;
     }
     start..end
+}
+
+/// Whether the last line may be pure, by its last character.
+fn ends_as_base64(text: &[u8]) -> bool {
+    let last = text.iter().rev().find(|b| !matches!(b, b' ' | b'\t' | b'\r' | 0x0c));
+    last.is_some_and(|b| is_base64(*b) || *b == b'=')
+}
+
+/// Whether the first line may go on with base64, by its first characters.
+fn begins_as_base64(text: &[u8]) -> bool {
+    let indent = text.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | 0x0c)).count();
+    text[indent..].iter().take(4).all(|b| is_base64(*b) || *b == b'=')
 }
 
 /// Where the line of `at` begins.
@@ -97,6 +112,11 @@ fn trim(line: &[u8]) -> &[u8] {
 fn is_pure(line: &[u8]) -> bool {
     let line = trim(line);
     line.len() >= MIN_PURE && line.iter().all(|b| is_base64(*b) || *b == b'=')
+}
+
+/// A line that may be the last of a block, trimmed: it may be shorter than the others.
+fn is_tail(line: &[u8]) -> bool {
+    line.len() >= 4 && line.iter().all(|b| is_base64(*b) || *b == b'=')
 }
 
 /// Finds maximal runs of base64 characters of [`MIN_RUN`] or more by looking at every `MIN_RUN`-th byte and back.
@@ -150,9 +170,7 @@ fn join_lines(text: &[u8], line: Range<usize>, limit: usize) -> (Option<Vec<u8>>
     while next < limit {
         let stop = line_end(text, next).min(limit);
         let more = trim(&text[next..stop]);
-        // The last line may be short.
-        let tail = more.len() >= 4 && more.iter().all(|b| is_base64(*b) || *b == b'=');
-        if !is_pure(&text[next..stop]) && !tail {
+        if !is_pure(&text[next..stop]) && !is_tail(more) {
             break;
         }
         joined.get_or_insert_with(|| trim(&text[line.clone()]).to_vec()).extend_from_slice(more);

@@ -53,7 +53,7 @@ impl Scanner {
 
     /// Copies long enough that something can be inherited.
     fn worth_copying(&self, segments: &[Segment]) -> Vec<Copied> {
-        let least = 4 * self.anchors.longest();
+        let least = 2 * self.anchors.longest();
         let copied = segments.iter().filter_map(|s| match *s {
             Segment::Copy { start, base, len } if len >= least => Some(Copied { start, end: start + len, base }),
             _ => None,
@@ -66,10 +66,9 @@ impl Scanner {
         let reach = self.anchors.longest() - 1;
         let mut gaps = gaps.iter().peekable();
         let look = |gap: &Range<usize>, out: &mut Vec<Anchor>| {
-            let (from, to) = (gap.start.saturating_sub(reach), (gap.end + reach).min(text.len()));
-            self.anchors.find(text, from, to, |anchor| {
-                let (at, end) = (anchor.at as usize, anchor.at as usize + self.anchors.extent(anchor).len as usize);
-                if end > gap.start && at < gap.end {
+            let (from, limit) = (gap.start.saturating_sub(reach), (gap.end + reach).min(text.len()));
+            self.anchors.find(text, from..gap.end, limit, |anchor| {
+                if anchor.at as usize + self.anchors.extent(anchor).len as usize > gap.start {
                     out.push(anchor);
                 }
             });
@@ -146,7 +145,8 @@ impl Scanner {
     ) {
         let mut again: Vec<Range<usize>> = Vec::new();
         for gap in gaps {
-            if again.last().is_some_and(|last| decode::line_end(text, gap.end) < last.end) {
+            // A range ends at the end of a line, and looked at the next one.
+            if again.last().is_some_and(|last| gap.end <= last.end) {
                 continue;
             }
             let wide = decode::widen(text, gap.clone());

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use aho_corasick::AhoCorasick;
 use sha2::{Digest, Sha256};
 
 /// Why a match is no credential.
@@ -93,7 +94,7 @@ pub fn check(whole: &[u8], body: &[u8], entropy: Option<f32>, words: bool) -> Op
     if whole.starts_with(b"-----BEGIN") {
         return known_public(whole).then_some(Noise::KnownPublic);
     }
-    if is_placeholder(whole) || has_run(whole) {
+    if is_placeholder(whole) || has_run(body) {
         return Some(Noise::Placeholder);
     }
     if is_sequence(body) {
@@ -140,8 +141,12 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     if value.first() == Some(&b'<') && value.last() == Some(&b'>') {
         return true;
     }
-    let lower = value.to_ascii_lowercase();
-    PLACEHOLDERS.iter().any(|word| lower.len() >= word.len() && memchr::memmem::find(&lower, word).is_some())
+    static WORDS: OnceLock<AhoCorasick> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let builder = AhoCorasick::builder().ascii_case_insensitive(true).build(PLACEHOLDERS);
+        builder.expect("a few dozen words fit an automaton")
+    });
+    words.is_match(value)
 }
 
 /// Whether a host is set aside for examples and tests (RFC 2606, RFC 6761), or is this very machine.
