@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod check;
 pub mod checksum;
 pub mod make;
+mod near;
 pub mod schema;
 pub mod select;
 

@@ -65,6 +65,8 @@ pub struct TokenRule {
     pub anchors: Vec<Vec<u8>>,
     /// Words beside the token, without case.
     pub near: Vec<Vec<u8>>,
+    /// Which of them must begin a word: their own first word is too short to stand inside of another.
+    pub near_whole: Vec<bool>,
     /// How far before the anchor or word a match may begin.
     pub before: usize,
     /// How far after the start of the anchor, or the end of the word, a match may reach.
@@ -276,6 +278,7 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         return Err((span, format!("this pattern may reach {reach} bytes, more than {MAX_WINDOW}; {hint}")));
     }
     let confidence = token.confidence.unwrap_or(if anchored { Confidence::High } else { Confidence::Medium });
+    let near = super::near::spellings(literals(&token.near, 3)?);
     Ok(TokenRule {
         rule: format!("{issuer}.{}", token.id.get_ref()),
         issuer: issuer.to_owned(),
@@ -283,7 +286,8 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         name: token.name.clone(),
         bound_to: token.bound_to,
         anchors: literals(&token.anchors, 3)?,
-        near: literals(&token.near, 3)?.into_iter().map(|w| w.to_ascii_lowercase()).collect(),
+        near_whole: near.iter().map(|(_, whole)| *whole).collect(),
+        near: near.into_iter().map(|(word, _)| word).collect(),
         before: token.before,
         reach,
         pattern: token.regex.get_ref().clone(),
