@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::http::{Act, Http, reply};
 use unsprawl::rules::schema::ask::Method;
 use unsprawl::verify::guard::{Guard, Looking, Lookup, internal};
-use unsprawl::verify::network::{Network, Options, Proxy, USER_AGENT};
+use unsprawl::verify::network::{Network, Options, Proxy, USER_AGENT, authorities};
 use unsprawl::verify::transport::{Failure, Outgoing, Reply, Transport};
 use zeroize::Zeroizing;
 
@@ -336,4 +336,50 @@ fn a_proxy_is_used_and_resolves() {
     let direct = Http::start(|_| reply(200, &[], "direct"));
     assert_eq!(ask(by(""), get(&direct.url(), true)).unwrap().body, b"direct", "loopback needs no proxy");
     assert_eq!(lines.load(SeqCst), 2);
+}
+
+/// An https server with a certificate for `issuer.example` that it made itself; the certificate as PEM, and the port.
+fn tls_server() -> (String, u16) {
+    use rustls::pki_types::PrivateKeyDer;
+    let made = rcgen::generate_simple_self_signed(vec!["issuer.example".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+            let mut request = [0; 4096];
+            // Who does not trust the certificate hangs up.
+            if std::io::Read::read(&mut tls, &mut request).is_ok() {
+                let _ = tls.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            }
+        }
+    });
+    (made.cert.pem(), port)
+}
+
+#[test]
+fn certificates_are_checked_and_authorities_can_be_added() {
+    let (pem, port) = tls_server();
+    let lookup = fake(&[("issuer.example", &[&["127.0.0.1"]]), ("other.example", &[&["127.0.0.1"]])]);
+    let options = Options { allow_internal: true, guard: Guard::new(lookup, internal), ..options() };
+    let url = |name: &str| format!("https://{name}:{port}/");
+    for request in [get(&url("issuer.example"), false), get(&url("issuer.example"), true)] {
+        let failed = ask(options.clone(), request);
+        assert!(matches!(&failed, Err(Failure::Unreachable(why)) if why.contains("certificate")), "{failed:?}");
+    }
+    let folder = support::folder();
+    let file = folder.path().join("ca.pem");
+    support::write(&file, &pem);
+    let trusting = Options { authorities: authorities(&file).unwrap(), ..options };
+    assert_eq!(ask(trusting.clone(), get(&url("issuer.example"), false)).unwrap().body, b"ok");
+    let other = ask(trusting, get(&url("other.example"), false));
+    assert!(matches!(&other, Err(Failure::Unreachable(why)) if why.contains("certificate")), "{other:?}");
+    support::write(&file, "no certificate");
+    assert!(authorities(&file).unwrap_err().contains("ca.pem"));
 }
