@@ -3,7 +3,9 @@
 pub mod contract;
 pub mod fake;
 
+use base64::Engine;
 use serde_json::json;
+use sha2::Digest;
 
 use crate::story::{active, finding, inactive, leak};
 use crate::support::tokens::Random;
@@ -159,6 +161,28 @@ fn an_organisation_ends_only_the_token_that_is_named() {
     let left = get("/orgs/corp/personal-access-tokens", &app).body;
     assert_eq!(left.as_array().unwrap().len(), 1);
     assert_eq!(left[0]["owner"]["login"], "alice");
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(&first));
+    let phrase = format!("hashed_token:\"{hash}\"").replace('+', "%2B").replace('"', "%22");
+    let seen = get(&format!("/orgs/corp/audit-log?phrase={phrase}&per_page=1"), &owner).body;
+    assert_eq!((&seen[0]["actor"], &seen[0]["token_id"]), (&json!("alice"), &left[0]["token_id"]));
     let known = get("/orgs/corp/credential-authorizations?login=alice&per_page=100", &owner).body;
     assert_eq!(known.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_application_ends_the_tokens_that_it_gave() {
+    let github = GitHub::start();
+    let token = format!("gho_{}", &pat("a token of an application")[4..]);
+    github.token(&token, Kind::OAuth, &ALICE, "repo, user");
+    let path = format!("/applications/{}/token", fake::CLIENT.0);
+    let call = |method: &str, secret: &str| {
+        let request = crate::servers::Request::to(&github.url(), method, &path).header("User-Agent", "by hand");
+        request.basic(fake::CLIENT.0, secret).json(json!({ "access_token": token })).send()
+    };
+    let known = call("POST", fake::CLIENT.1);
+    assert_eq!((known.status, &known.body["user"]["login"]), (200, &json!("alice")));
+    assert_eq!(call("DELETE", "not the client's secret").status, 401);
+    assert_eq!(github.revoked(), 0);
+    assert_eq!(call("DELETE", fake::CLIENT.1).status, 204);
+    assert_eq!(call("POST", fake::CLIENT.1).status, 404);
 }
