@@ -7,6 +7,8 @@ mod asking;
 pub mod generate;
 mod logging;
 mod output;
+pub mod owners;
+mod owning;
 mod progress;
 pub mod rules;
 pub mod scan;
@@ -46,6 +48,14 @@ pub enum Command {
     Verify(Box<verify::Args>),
     /// Show what a credential tells by itself, without asking anybody
     Whois(verify::Whois),
+    /// Show credentials by the people they belong to: what is live, what is orphaned, what to do
+    ///
+    /// Exit codes: 0 done, 2 wrong usage or configuration, 3 incomplete.
+    Owners(Box<owners::Owners>),
+    /// Show all credentials of one person, and those that they brought in
+    ///
+    /// Exit codes: 0 none of them is active, 1 some are, 2 wrong usage or configuration, 3 incomplete.
+    Offboard(Box<owners::Offboard>),
     /// List, show and check the rules that say what a credential looks like
     Rules(rules::Args),
     /// Print a completion script for a shell
@@ -64,6 +74,8 @@ impl Command {
             Self::Scan(args) => scan::run(args),
             Self::Verify(args) => verify::run(args),
             Self::Whois(args) => verify::whois(args),
+            Self::Owners(args) => owners::owners(args),
+            Self::Offboard(args) => owners::offboard(args),
             Self::Rules(args) => rules::run(args),
             Self::Completions(args) => generate::completions(args),
             Self::Man(args) => generate::man(args),

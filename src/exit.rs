@@ -89,6 +89,7 @@ mod tests {
             encrypted: false,
             bound_to: BoundTo::None,
             checked: Checked { validity, ..Checked::default() },
+            owned: None,
             locations: vec![],
             exposure: None,
         }

@@ -10,6 +10,7 @@ pub mod detect;
 pub mod exit;
 pub mod model;
 pub mod notes;
+pub mod own;
 pub mod pipeline;
 pub mod report;
 pub mod rules;

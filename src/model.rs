@@ -3,11 +3,14 @@
 //! Contract: plain data, no behaviour beyond construction and ordering, and no secret bytes outside [`Secret`].
 
 mod checked;
+mod owned;
+mod standards;
 
 use std::fmt;
 use std::path::PathBuf;
 
 pub use checked::{Checked, How, Principal};
+pub use owned::{Evidence, EvidenceSource, Owned, Owner, Person, PersonState, Posture, PostureKind, Severity, Weight};
 
 pub use crate::rules::schema::BoundTo;
 use crate::secret::{Fingerprint, Secret};
@@ -301,6 +304,8 @@ pub struct Finding {
     pub bound_to: BoundTo,
     /// Whether the issuer still accepts it, and the account behind it.
     pub checked: Checked,
+    /// Whose it is, and what is wrong about it; `None` until the own stage has looked.
+    pub owned: Option<Owned>,
     /// Its places, oldest in git first, then by path and position. Never empty.
     pub locations: Vec<Location>,
     /// Its history in git, if it was found there.
@@ -317,6 +322,18 @@ pub struct Target {
     /// The folder that location paths are relative to, if there is one.
     #[serde(skip)]
     pub root: Option<PathBuf>,
+    /// What a repository itself says of people.
+    #[serde(skip)]
+    pub people: PeopleFiles,
+}
+
+/// Files of a repository at HEAD that say who is who: scanned content, so hints at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeopleFiles {
+    /// Its `.mailmap`; empty if it has none.
+    pub mailmap: Vec<u8>,
+    /// Its CODEOWNERS; empty if it has none.
+    pub codeowners: Vec<u8>,
 }
 
 /// Why something was left out, cut or could not be read. The id is stable and documented in the README.
@@ -365,6 +382,8 @@ pub enum NoteKind {
     State,
     /// Checks were interrupted, or their time was over.
     Interrupted,
+    /// A directory of people did not answer.
+    Directory,
     /// Anything else worth telling.
     Other,
 }
@@ -439,5 +458,16 @@ impl Report {
     /// Whether nothing was cut by a limit, a fault or damage.
     pub fn complete(&self) -> bool {
         !self.note_counts.iter().any(|(kind, n)| kind.cuts() && *n > 0)
+    }
+
+    /// Adds to the counts of notes.
+    pub fn add_counts(&mut self, counts: Vec<(NoteKind, u64)>) {
+        for (kind, n) in counts {
+            match self.note_counts.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, count)) => *count += n,
+                None => self.note_counts.push((kind, n)),
+            }
+        }
+        self.note_counts.sort_by_key(|(kind, _)| *kind);
     }
 }

@@ -6,6 +6,8 @@
 pub mod asking;
 mod clone;
 mod findings;
+pub mod gather;
+pub mod owning;
 mod repository;
 pub mod reread;
 pub mod single;
@@ -21,11 +23,15 @@ use asking::Asking;
 
 use crate::collect::Collector;
 use crate::detect::Scanner;
-use crate::model::{Confidence, NoteKind, Report, Target};
+use crate::model::{Confidence, NoteKind, PeopleFiles, Report, Target};
 use crate::notes::Notes;
+use crate::own::{authors, codeowners};
 use crate::rules::SharedCatalog;
 use crate::secret::Fingerprinter;
 use crate::source::files::{self, Counters, FileTarget, Filter};
+use crate::source::git::at_head;
+use crate::source::git::refs::Refs;
+use crate::source::git::store::ObjectStore;
 use crate::source::{Limits, stdin};
 use sink::TextSink;
 use target::Resolved;
@@ -92,6 +98,8 @@ pub struct Request {
     pub fingerprinter: Fingerprinter,
     /// Whether and how issuers are asked.
     pub asking: Asking,
+    /// How owners are found; `None` to leave that for later.
+    pub owning: Option<owning::Owning>,
     /// Only findings of these validities (`active`, `inactive`, `unknown`) are reported; empty for all.
     pub validities: Vec<String>,
 }
@@ -112,6 +120,9 @@ pub enum ScanError {
         /// Why not.
         reason: String,
     },
+    /// A directory of people is wrong.
+    #[error("{0}")]
+    Directory(String),
     /// A clone failed.
     #[error("cannot clone {0}: {1}")]
     Clone(String, String),
@@ -168,6 +179,10 @@ pub fn scan(request: &Request, progress: &Progress) -> Result<Report, ScanError>
     let mut collected = context.collector.take();
     findings::build(&context, &repositories, &mut collected, &mut report);
     asking::check(&mut report.findings, context.scanner.catalog(), &request.asking, &context.notes);
+    if let Some(owning) = &request.owning {
+        owning::own(&mut report, context.scanner.catalog(), owning, &request.asking, &context.notes)
+            .map_err(ScanError::Directory)?;
+    }
     if !request.validities.is_empty() {
         let before = report.findings.len();
         report.findings.retain(|f| request.validities.iter().any(|v| v == f.checked.validity.as_str()));
@@ -215,6 +230,16 @@ impl Context<'_> {
     }
 }
 
+/// What the commit at HEAD says of people.
+fn people_files(store: &ObjectStore, refs: &Refs) -> PeopleFiles {
+    let read = |path: &str, limit: usize| at_head::read(store, refs, path, limit as u64);
+    let codeowners = codeowners::PATHS.iter().find_map(|path| read(path, codeowners::LARGEST));
+    PeopleFiles {
+        mailmap: read(".mailmap", authors::LARGEST).unwrap_or_default(),
+        codeowners: codeowners.unwrap_or_default(),
+    }
+}
+
 impl Resolved {
     fn describe(&self) -> Target {
         let (name, kind, root) = match self {
@@ -226,6 +251,10 @@ impl Resolved {
                 None => (r.name.clone(), "bare-repository", None),
             },
         };
-        Target { name, kind, root }
+        let people = match self {
+            Self::Repository(r) => r.store.as_ref().map(|store| people_files(store, &r.refs)).unwrap_or_default(),
+            Self::Stdin | Self::Files { .. } => PeopleFiles::default(),
+        };
+        Target { name, kind, root, people }
     }
 }

@@ -8,6 +8,7 @@ mod json;
 mod jsonl;
 mod kinds;
 mod mask;
+mod people;
 mod read;
 mod safe_json;
 mod sarif;
@@ -24,6 +25,7 @@ use mask::Mask;
 
 pub use kinds::NoteWords;
 pub use kinds::words as note_words;
+pub use people::{PeopleFormat, Relation, Whose, any_active, write as write_people};
 pub use read::{ReadError, read};
 pub use style::Style;
 pub use summary::summary;
@@ -49,13 +51,15 @@ pub struct Options {
     pub show_secrets: bool,
     /// Colours in text; machine formats never have any.
     pub color: bool,
+    /// Most urgent findings first, not the most certain ones.
+    pub by_severity: bool,
     /// How many places of one finding text shows: 1 is the first only, 2 the first and the newest.
     pub max_locations_text: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { show_secrets: false, color: false, max_locations_text: 2 }
+        Self { show_secrets: false, color: false, by_severity: false, max_locations_text: 2 }
     }
 }
 
@@ -84,7 +88,11 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn new(report: &'a Report, options: &'a Options) -> Self {
         let mut findings: Vec<&Finding> = report.findings.iter().collect();
-        findings.sort_by_key(|f| Reverse(f.confidence));
+        if options.by_severity {
+            findings.sort_by_key(|f| Reverse((f.owned.as_ref().map(|o| o.severity), f.confidence)));
+        } else {
+            findings.sort_by_key(|f| Reverse(f.confidence));
+        }
         Self { report, options, mask: Mask::new(report, options.show_secrets), findings }
     }
 

@@ -55,7 +55,7 @@ fn all_valid(report: &Report, options: &Options) -> (Value, Vec<Value>, Value) {
     )
 }
 
-const SECRETS: Options = Options { show_secrets: true, color: false, max_locations_text: 2 };
+const SECRETS: Options = Options { show_secrets: true, color: false, by_severity: false, max_locations_text: 2 };
 
 #[test]
 fn every_shape_is_valid() {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -54,6 +54,20 @@ fn format_file(text: &str) -> Result<(Format, PathBuf), String> {
     Ok((format, PathBuf::from(file)))
 }
 
+/// Makes fingerprints with the key in a file, or else the built-in one.
+///
+/// # Errors
+/// When the key cannot be read, or is too short.
+pub fn fingerprinter(file: Option<&Path>) -> Result<Fingerprinter, String> {
+    let Some(path) = file else { return Ok(Fingerprinter::default()) };
+    let key = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let key = key.trim_ascii();
+    if key.len() < 16 {
+        return Err(format!("{}: a fingerprint key needs 16 bytes or more", path.display()));
+    }
+    Ok(Fingerprinter::new(key))
+}
+
 impl Output {
     /// Opens the files: a report that cannot be written should fail before an hour of scanning, not after.
     ///
@@ -72,8 +86,13 @@ impl Output {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, report: &Report, files: Vec<(Format, File)>) -> io::Result<()> {
-        let options = |color| report::Options { show_secrets: self.show_secrets, color, ..report::Options::default() };
+    pub fn write(&self, report: &Report, by_severity: bool, files: Vec<(Format, File)>) -> io::Result<()> {
+        let options = |color| report::Options {
+            show_secrets: self.show_secrets,
+            color,
+            by_severity,
+            ..report::Options::default()
+        };
         for (format, mut file) in files {
             report::write(format, report, &options(false), &mut file)?;
         }
@@ -95,13 +114,7 @@ impl Output {
     /// # Errors
     /// When the key cannot be read, or is too short.
     pub fn fingerprinter(&self) -> Result<Fingerprinter, String> {
-        let Some(path) = &self.fingerprint_key_file else { return Ok(Fingerprinter::default()) };
-        let key = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let key = key.trim_ascii();
-        if key.len() < 16 {
-            return Err(format!("{}: a fingerprint key needs 16 bytes or more", path.display()));
-        }
-        Ok(Fingerprinter::new(key))
+        fingerprinter(self.fingerprint_key_file.as_deref())
     }
 
     fn colors(&self, terminal: bool) -> bool {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::output::Output;
-use super::{asking, logging, progress};
+use super::{asking, logging, owning, progress};
 use crate::exit::ExitCode;
 use crate::model::Confidence;
 use crate::pipeline::{self, Engine, History, Progress, Request, Since};
@@ -73,7 +73,24 @@ pub struct Args {
     asking: asking::Flags,
 
     #[command(flatten)]
+    owning: owning::Flags,
+
+    #[command(flatten)]
     output: Output,
+
+    /// Order of the findings
+    #[arg(long, value_enum, default_value_t, help_heading = "Report")]
+    sort: Sort,
+}
+
+/// Orders of findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Sort {
+    /// Most certain first
+    #[default]
+    Confidence,
+    /// Most urgent first
+    Severity,
 }
 
 /// `10`, `10k`, `10M`, `1.5G`: bytes in powers of 1024.
@@ -133,6 +150,7 @@ impl Args {
             keep_clone: self.keep_clone.clone(),
             fingerprinter,
             asking,
+            owning: Some(self.owning.owning()?),
             validities: only_validities,
         })
     }
@@ -157,14 +175,15 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         let shown = !args.output.quiet && io::stderr().is_terminal();
         progress::shown(shown, &progress, || pipeline::scan(&request, &progress))
     })?;
-    let report = match result {
+    let mut report = match result {
         Ok(report) => report,
         Err(error) => {
             eprintln!("error: {error}");
             return Ok(ExitCode::Usage);
         }
     };
-    args.output.write(&report, files)?;
+    args.owning.hide(&mut report, &mut [], &request.fingerprinter);
+    args.output.write(&report, args.sort == Sort::Severity, files)?;
     Ok(ExitCode::of(&report, args.output.fail_on))
 }
 

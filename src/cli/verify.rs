@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::output::Output;
-use super::{asking, logging};
+use super::{asking, logging, owning};
 use crate::exit::ExitCode;
-use crate::model::Report;
 use crate::notes::Notes;
 use crate::pipeline::asking::{Asking, Mode};
 use crate::pipeline::{self, reread, single};
@@ -45,6 +44,8 @@ pub struct Args {
     #[command(flatten)]
     asking: asking::Flags,
     #[command(flatten)]
+    owning: owning::Flags,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -53,6 +54,8 @@ pub struct Args {
 pub struct Whois {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    owning: owning::Flags,
     #[command(flatten)]
     output: Output,
 }
@@ -65,7 +68,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     logging::start(args.output.verbose);
     with_catalog(&args.input, |catalog| {
         let asking = args.asking.asking(catalog)?;
-        work(&args.input, &args.output, catalog, &asking)
+        work(&args.input, &args.output, &args.owning, catalog, &asking)
     })
 }
 
@@ -77,7 +80,7 @@ pub fn whois(args: &Whois) -> io::Result<ExitCode> {
     logging::start(args.output.verbose);
     // Without a store and a network, only the token itself is left to tell.
     let asking = Asking { mode: Mode::Offline, ..Asking::default() };
-    with_catalog(&args.input, |catalog| work(&args.input, &args.output, catalog, &asking))
+    with_catalog(&args.input, |catalog| work(&args.input, &args.output, &args.owning, catalog, &asking))
 }
 
 fn with_catalog(
@@ -96,6 +99,7 @@ fn with_catalog(
 fn work(
     input: &Input,
     output: &Output,
+    owning_flags: &owning::Flags,
     catalog: &SharedCatalog,
     asking: &Asking,
 ) -> Result<io::Result<ExitCode>, String> {
@@ -120,20 +124,14 @@ fn work(
         Source::Text(text) => single::find(&text, input.r#type.as_deref(), catalog, &fingerprinter, &notes)?,
     };
     pipeline::asking::check(&mut report.findings, catalog, asking, &notes);
+    let owning = owning_flags.owning()?;
+    pipeline::owning::own(&mut report, catalog, &owning, asking, &notes)?;
     report.totals.millis = begun.elapsed().as_millis() as u64;
     let (more, counts) = notes.take();
     report.notes.extend(more);
-    add_counts(&mut report, counts);
-    Ok(output.write(&report, files).map(|()| ExitCode::of(&report, output.fail_on)))
-}
-
-fn add_counts(report: &mut Report, counts: Vec<(crate::model::NoteKind, u64)>) {
-    for (kind, n) in counts {
-        match report.note_counts.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count += n,
-            None => report.note_counts.push((kind, n)),
-        }
-    }
+    report.add_counts(counts);
+    owning_flags.hide(&mut report, &mut [], &fingerprinter);
+    Ok(output.write(&report, false, files).map(|()| ExitCode::of(&report, output.fail_on)))
 }
 
 /// Where credentials come from.

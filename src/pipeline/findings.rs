@@ -59,6 +59,7 @@ pub fn build(
             encrypted: credential.encrypted,
             bound_to: rule.bound_to,
             checked: Checked::default(),
+            owned: None,
             locations,
             exposure,
         });
@@ -224,10 +225,11 @@ fn rank(place: &attribute::Place) -> (Reach, u32) {
 }
 
 /// The history of a credential that stands in several repositories.
-fn merge(a: Exposure, b: &Exposure) -> Exposure {
+pub(super) fn merge(a: Exposure, b: &Exposure) -> Exposure {
     let time = |e: &Exposure| e.introduced.as_ref().map_or(i64::MAX, |c| c.committer.time);
     let removed = |e: &Exposure| e.removed.as_ref().map_or(i64::MIN, |c| c.committer.time);
-    let gone = a.branches + b.branches == 0 && !a.at_head && !b.at_head;
+    let branches = a.branches.saturating_add(b.branches);
+    let gone = branches == 0 && !a.at_head && !b.at_head;
     let newest = if removed(&a) >= removed(b) { a.removed.clone() } else { b.removed.clone() };
     let mut warnings = a.warnings.clone();
     warnings.extend(b.warnings.iter().filter(|w| !a.warnings.contains(w)).cloned());
@@ -235,7 +237,7 @@ fn merge(a: Exposure, b: &Exposure) -> Exposure {
         introduced: if time(&a) <= time(b) { a.introduced.clone() } else { b.introduced.clone() },
         removed: newest.filter(|_| gone),
         at_head: a.at_head || b.at_head,
-        branches: a.branches + b.branches,
+        branches,
         unreachable: a.unreachable && b.unreachable,
         warnings,
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::sink::TextSink;
 use crate::collect::Collector;
 use crate::detect::Scanner;
-use crate::model::{Checked, Confidence, Finding, Location, PlaceKind, Report, Target, TextSpan};
+use crate::model::{Checked, Confidence, Finding, Location, PeopleFiles, PlaceKind, Report, Target, TextSpan};
 use crate::notes::Notes;
 use crate::rules::{Catalog, SharedCatalog, TokenRule};
 use crate::secret::{Fingerprinter, Secret};
@@ -31,7 +31,7 @@ pub fn find(
     let collected = collector.take();
     let mut report = Report {
         started: jiff::Timestamp::now().as_second(),
-        targets: vec![Target { name: "-".into(), kind: "stdin", root: None }],
+        targets: vec![Target { name: "-".into(), kind: "stdin", root: None, people: PeopleFiles::default() }],
         ..Report::default()
     };
     for (number, credential) in collected.credentials.into_iter().enumerate() {
@@ -88,6 +88,7 @@ fn finding(
         encrypted,
         bound_to: rule.bound_to,
         checked: Checked::default(),
+        owned: None,
         locations,
         exposure: None,
     }

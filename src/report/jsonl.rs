@@ -9,9 +9,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::view::owned::OwnedView;
 use super::view::{self, Bytes, CheckedView, Commit, SecretView, TOOL, ValidityView, note_counts};
 use super::{Shown, safe_json, style};
-use crate::model::{Confidence, Finding, How, Location, ObjectId, PlaceKind, Principal, Totals};
+use crate::model::{
+    Confidence, Finding, How, Location, ObjectId, Person, PersonState, PlaceKind, Principal, Severity, Totals,
+};
 use crate::secret::Fingerprint;
 
 /// What names the schema in the summary line.
@@ -56,6 +59,17 @@ struct Line<'a> {
     #[serde(flatten)]
     secret: SecretView,
     encrypted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<Severity>,
+    /// Name or address of the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    /// `active`, `suspended`, `departed` or `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner_state: Option<PersonState>,
+    /// Kinds of posture joined by a comma.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    posture: Option<String>,
     target: String,
     kind: PlaceKind,
     /// Nested members joined by `!`; `None` outside of archives.
@@ -72,6 +86,8 @@ impl<'a> Line<'a> {
         let validity = ValidityView::new(shown, &finding.checked.validity);
         let checked = CheckedView::new(shown, finding);
         let span = location.span;
+        let owned = OwnedView::of(shown, finding);
+        let owner = owned.as_ref().and_then(|o| o.owner.person.as_ref());
         Self {
             r#type: "location",
             path,
@@ -94,6 +110,10 @@ impl<'a> Line<'a> {
             redacted: finding.secret.redacted(),
             secret: SecretView::new(shown, finding),
             encrypted: finding.encrypted,
+            severity: owned.as_ref().map(|o| o.severity),
+            owner: owner.map(Person::title),
+            owner_state: owner.map(|p| p.state),
+            posture: owned.as_ref().map(|o| o.posture.iter().map(|p| p.kind.as_str()).collect::<Vec<_>>().join(",")),
             target: shown.target(location),
             kind: location.kind,
             member: (!location.member.is_empty()).then(|| shown.members(location).join("!")),

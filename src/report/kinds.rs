@@ -19,7 +19,7 @@ pub struct NoteWords {
 }
 
 /// All kinds, in the order of [`NoteKind`].
-pub(crate) const ALL: [NoteKind; 22] = [
+pub(crate) const ALL: [NoteKind; 23] = [
     NoteKind::Unreadable,
     NoteKind::Changed,
     NoteKind::NotAFile,
@@ -41,6 +41,7 @@ pub(crate) const ALL: [NoteKind; 22] = [
     NoteKind::Filtered,
     NoteKind::State,
     NoteKind::Interrupted,
+    NoteKind::Directory,
     NoteKind::Other,
 ];
 
@@ -143,6 +144,12 @@ pub fn words(kind: NoteKind) -> NoteWords {
             "interruption before all credentials were asked about",
             "interruptions before all credentials were asked about",
             "what is left is unknown; --verify-timeout gives more time",
+        ),
+        NoteKind::Directory => (
+            "directory",
+            "directory of people did not answer",
+            "directories of people did not answer",
+            "owners may be unknown; nobody counts as gone for it",
         ),
         NoteKind::Other => ("other", "further note", "further notes", ""),
     };

@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use crate::model::{
     BoundTo, Checked, CommitInfo, Confidence, ENCODINGS, Exposure, Finding, GitPlace, How, Location, Note, NoteKind,
-    ObjectId, PlaceKind, Principal, Report, Signature, Target, TextSpan, Totals, Validity,
+    ObjectId, Owned, Owner, PeopleFiles, PlaceKind, Posture, Principal, Report, Severity, Signature, Target, TextSpan,
+    Totals, Validity,
 };
 use crate::secret::{Fingerprint, Secret};
 
@@ -122,6 +123,9 @@ struct FindingDoc {
     secret_base64: Option<String>,
     parts: BTreeMap<String, String>,
     encrypted: bool,
+    severity: Option<Severity>,
+    owner: Option<Owner>,
+    posture: Option<Vec<Posture>>,
     exposure: Option<ExposureDoc>,
     locations: Vec<PlaceDoc>,
 }
@@ -212,7 +216,7 @@ impl TargetDoc {
     fn into_target(self) -> Target {
         const KINDS: [&str; 5] = ["file", "folder", "repository", "bare-repository", "stdin"];
         let kind = KINDS.into_iter().find(|k| *k == self.kind).unwrap_or("other");
-        Target { name: self.name, kind, root: None }
+        Target { name: self.name, kind, root: None, people: PeopleFiles::default() }
     }
 }
 
@@ -220,6 +224,11 @@ impl FindingDoc {
     fn into_finding(self) -> Finding {
         let value = self.secret.map(String::into_bytes);
         let value = value.or_else(|| BASE64.decode(self.secret_base64?).ok());
+        let owned = self.owner.map(|owner| Owned {
+            owner,
+            posture: self.posture.unwrap_or_default(),
+            severity: self.severity.unwrap_or_default(),
+        });
         let checked = self.checked.unwrap_or(CheckedDoc { how: How::NotAsked, at: None, remark: None });
         Finding {
             rule: self.rule,
@@ -244,6 +253,7 @@ impl FindingDoc {
                 principal: self.principal,
                 identity: self.identity,
             },
+            owned,
             locations: self.locations.into_iter().map(PlaceDoc::into_location).collect(),
             exposure: self.exposure.map(ExposureDoc::into_exposure),
         }

@@ -17,7 +17,7 @@ use super::style::{self, count};
 use super::text::{address, title};
 use super::view::{Head, TOOL};
 use super::{Shown, json, kinds, safe_json};
-use crate::model::{Confidence, Finding, Location, Note, PlaceKind, Report, Validity};
+use crate::model::{Confidence, Finding, Location, Note, Owned, PlaceKind, Report, Validity};
 use crate::notes::printable;
 use place::{location, uri, uri_bases};
 
@@ -226,7 +226,23 @@ fn properties(shown: &Shown<'_>, finding: &Finding) -> Value {
     for said_elsewhere in ["rule", "name", "docs"] {
         head.shift_remove(said_elsewhere);
     }
+    let tags: Vec<&str> = finding.owned.iter().flat_map(tags).collect();
+    if !tags.is_empty() {
+        head.insert("tags".into(), tags.into());
+    }
     head.into()
+}
+
+/// Severity, posture and the standards that speak of it, each once.
+fn tags(owned: &Owned) -> Vec<&'static str> {
+    let mut tags = vec![owned.severity.as_str()];
+    for posture in &owned.posture {
+        tags.push(posture.kind.as_str());
+        tags.extend(posture.kind.references());
+    }
+    let mut seen = std::collections::HashSet::new();
+    tags.retain(|tag| seen.insert(*tag));
+    tags
 }
 
 /// Repositories that were named by a URL.

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use crate::model::{Confidence, Signature, Validity};
+use crate::model::{Confidence, Severity, Signature, Validity};
 use crate::notes::printable;
 
 /// Whether to use colours; the caller decides by flag, `NO_COLOR` and terminal.
@@ -48,6 +48,17 @@ impl Style {
             Confidence::Low => Ansi::new().dimmed(),
         };
         self.paint(style, confidence)
+    }
+
+    /// The more urgent, the louder.
+    pub(crate) fn severity(self, severity: Severity) -> Painted<&'static str> {
+        let style = match severity {
+            Severity::Critical => AnsiColor::Red.on_default().bold(),
+            Severity::High => AnsiColor::Red.on_default(),
+            Severity::Medium => AnsiColor::Yellow.on_default(),
+            Severity::Low | Severity::Info => Ansi::new().dimmed(),
+        };
+        self.paint(style, severity.as_str())
     }
 
     /// `active`, `inactive (reason)`, `unknown (reason)`.

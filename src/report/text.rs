@@ -7,8 +7,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::style::{Style, count, date, rfc3339};
+use super::view::owned::OwnedView;
 use super::{Shown, newest, view};
-use crate::model::{CommitInfo, Exposure, Finding, How, Location, PlaceKind, Principal, Validity};
+use crate::model::{
+    CommitInfo, Evidence, EvidenceSource, Exposure, Finding, How, Location, Person, PersonState, PlaceKind, Principal,
+    Validity,
+};
 use crate::notes::printable;
 
 /// Width of the labels on the left.
@@ -48,6 +52,31 @@ fn account_lines(account: &Principal) -> Vec<String> {
     lines
 }
 
+/// A person on one line: who, and whether they are still there.
+pub(super) fn person_line(person: &Person) -> String {
+    let since = person.since.as_ref().map(|s| format!(" since {s}")).unwrap_or_default();
+    let state = match person.state {
+        PersonState::Unknown => String::new(),
+        state => format!(" ({}{since} in {})", state.as_str(), person.directory),
+    };
+    printable(format!("{}{state}", person.title()).as_bytes())
+}
+
+/// One piece of evidence on one line.
+fn evidence_line(evidence: &Evidence) -> String {
+    let source = match evidence.source {
+        EvidenceSource::Issuer => "the issuer",
+        EvidenceSource::Token => "the token itself",
+        EvidenceSource::AccountMap => "the account map",
+        EvidenceSource::IntroducedBy => "introduced by",
+        EvidenceSource::Codeowners => "code owners",
+        EvidenceSource::PathMap => "path map",
+    };
+    let leads = evidence.person.as_ref().map(Person::title).or_else(|| evidence.team.clone());
+    let leads = leads.map(|l| format!(" -> {l}")).unwrap_or_default();
+    format!("{source}: {}{leads}", evidence.says)
+}
+
 /// One finding on its way out.
 struct Block<'a> {
     shown: &'a Shown<'a>,
@@ -59,6 +88,7 @@ struct Block<'a> {
 impl Block<'_> {
     fn write(&mut self) -> io::Result<()> {
         self.head()?;
+        self.owned()?;
         self.parts()?;
         if let Some(exposure) = &self.finding.exposure {
             self.exposure(exposure)?;
@@ -119,6 +149,30 @@ impl Block<'_> {
                     self.more(text)?
                 };
             }
+        }
+        Ok(())
+    }
+
+    fn owned(&mut self) -> io::Result<()> {
+        let (shown, style) = (self.shown, self.style);
+        let Some(view) = OwnedView::of(shown, self.finding) else { return Ok(()) };
+        self.line("severity", style.severity(view.severity))?;
+        if let Some(person) = &view.owner.person {
+            self.line("owner", person_line(person))?;
+        }
+        if let Some(team) = &view.owner.team {
+            self.line("team", printable(team.as_bytes()))?;
+        }
+        for (i, evidence) in view.owner.evidence.iter().enumerate() {
+            let text = printable(evidence_line(evidence).as_bytes());
+            self.line(if i == 0 { "evidence" } else { "" }, style.dim(text))?;
+        }
+        for contradiction in &view.owner.contradictions {
+            self.line("but", style.warn(printable(contradiction.as_bytes())))?;
+        }
+        for posture in &view.posture {
+            let text = format!("{}: {}", posture.kind.as_str(), posture.evidence.join("; "));
+            self.line("posture", printable(text.as_bytes()))?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! Contract: a view borrows from the report, holds no secret bytes unless the user asked for them, and says the same
 //! things under the same names in every machine format.
 
+pub(super) mod owned;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -15,6 +17,7 @@ use crate::model::{
     Validity,
 };
 use crate::secret::Fingerprint;
+use owned::OwnedView;
 
 /// Name and version of this program.
 #[derive(Serialize)]
@@ -265,6 +268,8 @@ pub(super) struct Head<'a> {
     secret: SecretView,
     parts: BTreeMap<&'a str, String>,
     encrypted: bool,
+    #[serde(flatten)]
+    owned: Option<OwnedView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exposure: Option<ExposureView>,
 }
@@ -287,6 +292,7 @@ impl<'a> Head<'a> {
             secret: SecretView::new(shown, finding),
             parts: finding.parts.iter().map(|(name, value)| (name.as_str(), shown.part(finding, value))).collect(),
             encrypted: finding.encrypted,
+            owned: OwnedView::of(shown, finding),
             exposure: ExposureView::of(shown, finding),
         }
     }

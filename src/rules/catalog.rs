@@ -46,6 +46,18 @@ pub struct IssuerInfo {
     pub name: String,
     /// Its page on these tokens.
     pub docs: Option<String>,
+    admin_scopes: Vec<String>,
+}
+
+impl IssuerInfo {
+    /// Whether a scope (role, group) gives an administrator's power.
+    pub fn is_admin(&self, scope: &str) -> bool {
+        let scope = scope.to_ascii_lowercase();
+        self.admin_scopes.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => scope.starts_with(beginning),
+            None => scope == *pattern,
+        })
+    }
 }
 
 /// One token type, ready to match.
@@ -209,7 +221,12 @@ impl Catalog {
             self.tokens[base + i].pair =
                 Some(PairRule { with, also, within: pair.0.within, required: pair.0.required });
         }
-        let info = IssuerInfo { id: issuer.clone(), name: file.issuer.name.clone(), docs: file.issuer.docs.clone() };
+        let info = IssuerInfo {
+            id: issuer.clone(),
+            name: file.issuer.name.clone(),
+            docs: file.issuer.docs.clone(),
+            admin_scopes: file.issuer.admin_scopes.iter().map(|s| s.to_ascii_lowercase()).collect(),
+        };
         self.issuers.insert(issuer.clone(), info);
         self.texts.insert(issuer.clone(), text.clone());
     }

@@ -48,6 +48,9 @@ pub struct Issuer {
     pub name: String,
     /// Its page on these tokens.
     pub docs: Option<String>,
+    /// Scopes, roles or groups that give an administrator's power, without case; a `*` at the end stands for anything.
+    #[serde(default)]
+    pub admin_scopes: Vec<String>,
 }
 
 /// Whose authority a token carries.

@@ -1,6 +1,7 @@
 //! Git object databases: found, read and walked without git and without obeying their configuration.
 
 pub mod alternates;
+pub mod at_head;
 pub mod attribute;
 pub mod budget;
 pub mod commit;

@@ -3,7 +3,7 @@
 
 use unsprawl::model::{
     BoundTo, Checked, CommitInfo, Confidence, Exposure, Finding, GitPlace, How, Location, Note, NoteKind, ObjectId,
-    PlaceKind, Principal, Report, Signature, Target, TextSpan, Totals, Validity,
+    PeopleFiles, PlaceKind, Principal, Report, Signature, Target, TextSpan, Totals, Validity,
 };
 use unsprawl::report::{Format, Options, write};
 use unsprawl::secret::{Fingerprinter, Secret};
@@ -73,13 +73,14 @@ pub fn finding(rule: &str, confidence: Confidence, secret: &[u8], locations: Vec
         encrypted: false,
         bound_to: BoundTo::None,
         checked: checked(Validity::Unknown("not checked".into())),
+        owned: None,
         locations,
         exposure: None,
     }
 }
 
 pub fn target(name: &str, kind: &'static str, root: Option<&str>) -> Target {
-    Target { name: name.into(), kind, root: root.map(Into::into) }
+    Target { name: name.into(), kind, root: root.map(Into::into), people: PeopleFiles::default() }
 }
 
 pub fn report(findings: Vec<Finding>) -> Report {

@@ -1,0 +1,200 @@
+//! `unsprawl owners` and `unsprawl offboard`: credentials by the people they belong to.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{asking, logging, owning};
+use crate::exit::ExitCode;
+use crate::model::{Confidence, Report};
+use crate::notes::Notes;
+use crate::pipeline::{self, Engine, History, Progress, Request, gather, reread};
+use crate::report::{self, Options, PeopleFormat, Whose};
+use crate::rules::{self, Selection, SharedCatalog};
+use crate::secret::Fingerprinter;
+use crate::source::Limits;
+use crate::source::files::Filter;
+
+/// What both take.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Least confidence that counts
+    #[arg(long, value_enum, default_value_t = Confidence::Medium)]
+    confidence: Confidence,
+    /// Rule files or folders of your own, as for `scan`
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    asking: asking::Flags,
+    #[command(flatten)]
+    owning: owning::Flags,
+    /// Format of the list
+    #[arg(long, short = 'f', value_enum, default_value_t, help_heading = "Report")]
+    format: PeopleFormat,
+    /// Write the list to a file instead of standard output
+    #[arg(long, short = 'o', value_name = "FILE", help_heading = "Report")]
+    output: Option<PathBuf>,
+    /// Nothing on standard error but errors
+    #[arg(long, short = 'q', help_heading = "Report")]
+    quiet: bool,
+    /// Tell on standard error what is done; never a secret
+    #[arg(long, short = 'v', action = clap::ArgAction::Count, help_heading = "Report")]
+    verbose: u8,
+    /// File with a key of your own for fingerprints and pseudonyms
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_FINGERPRINT_KEY_FILE", help_heading = "Report")]
+    fingerprint_key_file: Option<PathBuf>,
+}
+
+/// Arguments of `unsprawl owners`.
+#[derive(Debug, clap::Args)]
+pub struct Owners {
+    /// What `scan` takes, or JSON reports of earlier scans; their values are asked about again where they can be read again
+    #[arg(value_name = "TARGET|REPORT.json", default_value = ".")]
+    inputs: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `unsprawl offboard`.
+#[derive(Debug, clap::Args)]
+pub struct Offboard {
+    /// E-mail address or log-in name
+    #[arg(value_name = "PERSON")]
+    person: String,
+    /// What `scan` takes, or JSON reports of earlier scans
+    #[arg(value_name = "TARGET|REPORT.json", required = true)]
+    inputs: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs `unsprawl owners`.
+///
+/// # Errors
+/// When the list cannot be written.
+pub fn owners(args: &Owners) -> io::Result<ExitCode> {
+    finish(&args.common, &args.inputs, None)
+}
+
+/// Runs `unsprawl offboard`.
+///
+/// # Errors
+/// When the list cannot be written.
+pub fn offboard(args: &Offboard) -> io::Result<ExitCode> {
+    finish(&args.common, &args.inputs, Some(&args.person))
+}
+
+fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Result<ExitCode> {
+    logging::start(common.verbose);
+    let work = || -> Result<(Report, Whose), String> {
+        let selection = Selection { confidence: common.confidence, ..Selection::default() };
+        let catalog = rules::load(&common.rules, &selection)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+        let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref())?;
+        let asking = common.asking.asking(&catalog)?;
+        let owning = common.owning.owning()?;
+        let whose = match person {
+            None => Whose::Owners,
+            Some(name) => {
+                let (person, remarks) = pipeline::owning::person(name, &owning, &asking)?;
+                for remark in remarks.iter().filter(|_| !common.quiet) {
+                    eprintln!("note: {}", crate::notes::printable(remark.as_bytes()));
+                }
+                Whose::One(person)
+            }
+        };
+        let mut report = gathered(common, inputs, &catalog, &key)?;
+        let notes = Arc::new(Notes::default());
+        pipeline::asking::check(&mut report.findings, &catalog, &asking, &notes);
+        pipeline::owning::own(&mut report, &catalog, &owning, &asking, &notes)?;
+        let (more, counts) = notes.take();
+        report.notes.extend(more);
+        report.add_counts(counts);
+        Ok((report, whose))
+    };
+    let (mut report, mut whose) = match work() {
+        Ok(done) => done,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Ok(ExitCode::Usage);
+        }
+    };
+    let active = report::any_active(&report, &whose);
+    let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref()).map_err(io::Error::other)?;
+    let besides = match &mut whose {
+        Whose::Owners => &mut [][..],
+        Whose::One(person) => std::slice::from_mut(person),
+    };
+    common.owning.hide(&mut report, besides, &key);
+    write(common, &report, &whose)?;
+    Ok(match (report.complete(), active) {
+        (false, _) => ExitCode::Incomplete,
+        (true, true) if person.is_some() => ExitCode::Findings,
+        (true, _) => ExitCode::Clean,
+    })
+}
+
+/// Scans the targets, reads the reports, and joins what comes of them.
+fn gathered(
+    common: &Common,
+    inputs: &[String],
+    catalog: &SharedCatalog,
+    key: &Fingerprinter,
+) -> Result<Report, String> {
+    let (files, targets): (Vec<String>, Vec<String>) =
+        inputs.iter().cloned().partition(|input| gather::is_report(Path::new(input)));
+    let mut reports = Vec::new();
+    for path in files {
+        let file = File::open(&path).map_err(|e| format!("{path}: {e}"))?;
+        let mut report = report::read(file).map_err(|e| format!("{path} {e}"))?;
+        // Values that can be read again are asked about again; the others keep their verdicts.
+        reread::values(&mut report, catalog, key, &Arc::default());
+        report.findings.retain(|f| f.confidence >= common.confidence);
+        reports.push(report);
+    }
+    if !targets.is_empty() {
+        let request = Request {
+            targets,
+            history: History::default(),
+            since: None,
+            branch: None,
+            catalog: catalog.clone(),
+            confidence: common.confidence,
+            limits: Limits::default(),
+            filter: Filter::new(&[], &[])?,
+            no_ignore: false,
+            memory: 256 << 20,
+            engine: Engine::default(),
+            keep_clone: None,
+            fingerprinter: key.clone(),
+            // Everything is asked about once, together.
+            asking: pipeline::asking::Asking::default(),
+            owning: None,
+            validities: Vec::new(),
+        };
+        let progress = Progress::default();
+        let shown = !common.quiet && io::stderr().is_terminal();
+        reports.push(
+            super::progress::shown(shown, &progress, || pipeline::scan(&request, &progress))
+                .map_err(|e| e.to_string())?,
+        );
+    }
+    Ok(gather::merge(reports))
+}
+
+fn write(common: &Common, report: &Report, whose: &Whose) -> io::Result<()> {
+    let options = Options::default();
+    match &common.output {
+        Some(path) => {
+            let mut file =
+                File::create(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+            report::write_people(common.format, report, whose, &options, &mut file)
+        }
+        None => {
+            let mut out = io::stdout().lock();
+            report::write_people(common.format, report, whose, &options, &mut out)?;
+            out.flush()
+        }
+    }
+}

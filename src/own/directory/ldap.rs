@@ -1,0 +1,300 @@
+//! A directory behind LDAP: OpenLDAP, Active Directory, 389 Directory Server and their like.
+//!
+//! Contract: binds once and searches, page by page; writes nothing. The password goes over TLS (`ldaps://`, or StartTLS on
+//! `ldap://`) and in clear to loopback only. Disabled and locked accounts are suspended, expired ones departed:
+//! `userAccountControl` and `accountExpires` of Active Directory
+//! (<https://learn.microsoft.com/windows/win32/adschema/a-useraccountcontrol>, <.../a-accountexpires>), `pwdAccountLockedTime`
+//! of the password policy overlay (draft-behera-ldap-password-policy, 5.3.3), `nsAccountLock` of 389 Directory Server, and
+//! `shadowExpire` of RFC 2307.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
+use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
+
+use super::{MOST_PEOPLE, Wanted};
+use crate::model::{Person, PersonState};
+use crate::secret::Secret;
+
+/// Entries a page.
+const PAGE: i32 = 500;
+/// Names in one filter.
+const NAMES: usize = 20;
+/// The longest value that is kept, in characters.
+const LONGEST: usize = 500;
+/// Seconds between 1601-01-01, where Windows begins to count, and 1970-01-01.
+const WINDOWS_EPOCH: i64 = 11_644_473_600;
+/// `ACCOUNTDISABLE` of `userAccountControl`.
+const DISABLED: i64 = 0x2;
+/// `LOCKOUT` of `userAccountControl`.
+const LOCKED: i64 = 0x10;
+
+const EMAILS: [&str; 5] = ["mail", "proxyAddresses", "mailAlternateAddress", "mailLocalAddress", "rfc822Mailbox"];
+const LOGINS: [&str; 3] = ["uid", "sAMAccountName", "userPrincipalName"];
+const OTHERS: [&str; 15] = [
+    "cn",
+    "displayName",
+    "manager",
+    "department",
+    "departmentNumber",
+    "ou",
+    "userAccountControl",
+    "accountExpires",
+    "pwdAccountLockedTime",
+    "nsAccountLock",
+    "shadowExpire",
+    "entryUUID",
+    "objectGUID",
+    "employeeType",
+    "whenChanged",
+];
+
+/// An LDAP server.
+pub(super) struct Ldap {
+    /// Scheme, host and port.
+    server: String,
+    start_tls: bool,
+    base: String,
+    bind: Option<(String, Secret)>,
+}
+
+impl Ldap {
+    /// `ldaps://host:port/base?bind=DN`: an LDAP URL with the search base, and who binds.
+    pub fn new(address: &str, password: Option<Secret>) -> Result<Self, String> {
+        let wrong =
+            |what: &str| Err(format!("{address}: {what}: write ldaps://host/dc=example,dc=org?bind=cn=reader,..."));
+        let Some((scheme, rest)) = address.split_once("://") else { return wrong("this is no LDAP URL") };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let Some((host, base)) = place.split_once('/') else { return wrong("the search base is missing") };
+        if host.is_empty() || host.contains('@') || base.is_empty() {
+            return wrong("the host or the search base is missing");
+        }
+        let bind = match (query.strip_prefix("bind="), password) {
+            (Some(dn), Some(password)) if !dn.is_empty() => Some((unpercent(dn), password)),
+            (None, _) if query.is_empty() => None,
+            _ => return wrong("only `bind=` may stand behind the `?`"),
+        };
+        let start_tls = scheme == "ldap" && !is_loopback(host);
+        Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: unpercent(base), bind })
+    }
+
+    /// Its address, for reports.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.server, self.base)
+    }
+
+    /// The people of these names; everybody if there are many.
+    pub async fn people(&self, wanted: &Wanted, all: bool, directory: &str, now: i64) -> Result<Vec<Person>, String> {
+        let mut settings = LdapConnSettings::new().set_conn_timeout(Duration::from_secs(10));
+        if self.start_tls {
+            settings = settings.set_starttls(true);
+        }
+        let connected = LdapConnAsync::with_settings(settings, &self.server).await;
+        let (connection, mut ldap) = connected.map_err(|e| format!("no connection: {e}"))?;
+        ldap3::drive!(connection);
+        if let Some((dn, password)) = &self.bind {
+            let password = String::from_utf8_lossy(password.expose());
+            let bound = ldap.simple_bind(dn, password.trim()).await.map_err(|e| e.to_string())?;
+            bound.success().map_err(|e| format!("it refuses the log-in: {}", code(&e)))?;
+        }
+        let names: Vec<&String> = wanted.iter().collect();
+        let filters: Vec<String> =
+            if all { vec![everybody()] } else { names.chunks(NAMES).map(|chunk| filter(chunk)).collect() };
+        let attributes: Vec<&str> = EMAILS.into_iter().chain(LOGINS).chain(OTHERS).collect();
+        let (mut people, mut seen) = (Vec::new(), HashSet::new());
+        for filter in filters {
+            let adapters: Vec<Box<dyn Adapter<'_, _, _>>> =
+                vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
+            let search = ldap.streaming_search_with(adapters, &self.base, Scope::Subtree, &filter, attributes.clone());
+            let mut search = search.await.map_err(|e| e.to_string())?;
+            while let Some(entry) = search.next().await.map_err(|e| e.to_string())? {
+                let person = person(SearchEntry::construct(entry), directory, now);
+                if people.len() >= MOST_PEOPLE {
+                    return Err(format!("it has more than {MOST_PEOPLE} people"));
+                }
+                if seen.insert(person.id.clone()) {
+                    people.push(person);
+                }
+            }
+            search.finish().await.success().map_err(|e| format!("the search failed: {}", code(&e)))?;
+        }
+        let _ = ldap.unbind().await;
+        Ok(people)
+    }
+}
+
+/// A result code without what a server says besides.
+fn code(error: &ldap3::LdapError) -> String {
+    match error {
+        ldap3::LdapError::LdapResult { result } => format!("result code {}", result.rc),
+        other => other.to_string(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = if host.starts_with('[') {
+        host.split(']').next().unwrap_or_default().trim_start_matches('[')
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|a| a.is_loopback())
+}
+
+fn everybody() -> String {
+    "(|(objectClass=person)(objectClass=inetOrgPerson)(objectClass=user)(objectClass=posixAccount))".into()
+}
+
+fn filter(names: &[&String]) -> String {
+    let mut out = String::from("(|");
+    for name in names {
+        let name = ldap_escape(name.as_str());
+        for attribute in EMAILS.into_iter().filter(|a| *a != "proxyAddresses").chain(LOGINS) {
+            out.push_str(&format!("({attribute}={name})"));
+        }
+        out.push_str(&format!("(proxyAddresses=smtp:{name})"));
+    }
+    out.push(')');
+    out
+}
+
+fn person(entry: SearchEntry, directory: &str, now: i64) -> Person {
+    let attributes: HashMap<String, &Vec<String>> =
+        entry.attrs.iter().map(|(name, values)| (name.to_lowercase(), values)).collect();
+    let values = |name: &str| attributes.get(&name.to_lowercase()).map(|v| v.as_slice()).unwrap_or_default();
+    let first = |names: &[&str]| {
+        let found = names.iter().find_map(|n| values(n).iter().find(|v| !v.trim().is_empty()));
+        found.map(|v| v.trim().chars().take(LONGEST).collect::<String>())
+    };
+    let mut person =
+        Person { id: entry.dn.chars().take(LONGEST).collect(), directory: directory.into(), ..Person::default() };
+    for name in EMAILS {
+        for value in values(name).iter().take(64) {
+            let value = value.trim().to_lowercase();
+            // `smtp:` marks mail among other proxy addresses.
+            let address = value.strip_prefix("smtp:").unwrap_or(&value);
+            if address.contains('@') && !address.contains(':') && !person.emails.iter().any(|e| e == address) {
+                person.emails.push(address.to_owned());
+            }
+        }
+    }
+    for name in LOGINS {
+        let logins = values(name).iter().take(16).map(|v| v.trim().to_lowercase()).filter(|v| !v.is_empty());
+        person.logins.extend(logins);
+    }
+    person.name = first(&["displayName", "cn"]);
+    person.team = first(&["department", "departmentNumber", "ou"]);
+    person.manager = first(&["manager"]).map(|dn| common_name(&dn));
+    (person.state, person.since) = state(&first, now);
+    person
+}
+
+/// Whether an account is there, and since when it is not.
+fn state(first: &dyn Fn(&[&str]) -> Option<String>, now: i64) -> (PersonState, Option<String>) {
+    let number = |name: &str| first(&[name]).and_then(|v| v.parse::<i64>().ok());
+    let expires = number("accountExpires").filter(|t| *t > 0 && *t < i64::MAX).map(|t| t / 10_000_000 - WINDOWS_EPOCH);
+    let shadow = number("shadowExpire").filter(|d| *d > 0).and_then(|d| d.checked_mul(86_400));
+    if let Some(end) = expires.or(shadow).filter(|end| *end <= now) {
+        return (PersonState::Departed, jiff::Timestamp::from_second(end).ok().map(|t| t.to_string()));
+    }
+    let control = number("userAccountControl").unwrap_or_default();
+    if control & (DISABLED | LOCKED) != 0 {
+        return (PersonState::Suspended, first(&["whenChanged"]).and_then(|t| generalized(&t)));
+    }
+    if first(&["nsAccountLock"]).is_some_and(|v| v.eq_ignore_ascii_case("true")) {
+        return (PersonState::Suspended, None);
+    }
+    if let Some(locked) = first(&["pwdAccountLockedTime"]) {
+        // 000001010000Z: locked until somebody unlocks it; other times: since then.
+        return (PersonState::Suspended, generalized(&locked).filter(|t| !t.starts_with("0000")));
+    }
+    (PersonState::Active, None)
+}
+
+/// `20260102030405Z` and `20260102030405.0Z` as RFC 3339.
+fn generalized(text: &str) -> Option<String> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let part = |from: usize, to: usize| digits.get(from..to);
+    let seconds = part(12, 14).unwrap_or("00");
+    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    Some(format!("{year}-{month}-{day}T{}:{}:{seconds}Z", part(8, 10)?, part(10, 12)?))
+}
+
+/// The first value of a distinguished name: `cn=Jane Doe,ou=people,...` is `Jane Doe`.
+fn common_name(dn: &str) -> String {
+    let first = dn.split(',').next().unwrap_or(dn);
+    first.split_once('=').map_or(first, |(_, value)| value).replace('\\', "")
+}
+
+/// Undoes percent-encoding as LDAP URLs have it (RFC 4516).
+fn unpercent(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut out, mut i) = (Vec::with_capacity(bytes.len()), 0);
+    while i < bytes.len() {
+        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok());
+        match hex.filter(|_| bytes[i] == b'%').and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(bytes[i]);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn entry(attributes: &[(&str, &str)]) -> Person {
+        let attrs = attributes.iter().map(|(n, v)| ((*n).to_owned(), vec![(*v).to_owned()])).collect();
+        let dn = "cn=Jane,dc=x".to_owned();
+        person(SearchEntry { dn, attrs, bin_attrs: HashMap::new() }, "ldap", 1_700_000_000)
+    }
+
+    #[test]
+    fn states_of_active_directory_and_password_policies() {
+        assert_eq!(entry(&[("userAccountControl", "512")]).state, PersonState::Active);
+        let disabled = entry(&[("userAccountControl", "514"), ("whenChanged", "20260102030405.0Z")]);
+        assert_eq!((disabled.state, disabled.since.as_deref()), (PersonState::Suspended, Some("2026-01-02T03:04:05Z")));
+        assert_eq!(entry(&[("accountExpires", "9223372036854775807")]).state, PersonState::Active);
+        assert_eq!(entry(&[("accountExpires", "0")]).state, PersonState::Active);
+        // 2020-01-01T00:00:00Z
+        let left = entry(&[("accountExpires", "132223104000000000"), ("userAccountControl", "514")]);
+        assert_eq!((left.state, left.since.as_deref()), (PersonState::Departed, Some("2020-01-01T00:00:00Z")));
+        let locked = entry(&[("pwdAccountLockedTime", "000001010000Z")]);
+        assert_eq!((locked.state, locked.since), (PersonState::Suspended, None));
+        assert_eq!(entry(&[("NSACCOUNTLOCK", "TRUE")]).state, PersonState::Suspended);
+    }
+
+    #[test]
+    fn names_of_all_kinds_and_hostile_ones() {
+        let person = entry(&[
+            ("mail", "Jane@Example.org"),
+            ("proxyAddresses", "SMTP:jd@example.org"),
+            ("uid", "JDoe"),
+            ("manager", "cn=Boss\\, Big,ou=x"),
+            ("cn", "Jane\u{1b}[31m"),
+        ]);
+        assert_eq!(person.emails, ["jane@example.org", "jd@example.org"]);
+        assert_eq!(person.logins, ["jdoe"]);
+        assert_eq!(filter(&[&"*)(uid=*".to_owned()]).matches("(uid=*").count(), 0);
+    }
+
+    #[test]
+    fn addresses_are_read_and_the_password_never_goes_in_clear() {
+        let secret = || Some(Secret::new(b"x"));
+        let ldap = Ldap::new("ldap://dir.example.org/dc=example%2Cdc=org?bind=cn=reader,dc=org", secret()).unwrap();
+        assert!(ldap.start_tls && ldap.base == "dc=example,dc=org");
+        assert!(!Ldap::new("ldap://127.0.0.1:389/dc=x", None).unwrap().start_tls);
+        assert!(!Ldap::new("ldaps://dir/dc=x", None).unwrap().start_tls);
+        for wrong in ["ldap://", "ldap://host", "ldap:///dc=x", "ldap://u:p@h/dc=x", "ldap://h/dc=x?sub"] {
+            assert!(Ldap::new(wrong, None).is_err(), "{wrong}");
+        }
+    }
+}
