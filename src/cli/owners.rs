@@ -28,7 +28,7 @@ struct Common {
     #[command(flatten)]
     asking: asking::Flags,
     #[command(flatten)]
-    owning: owning::Flags,
+    owning: owning::OwnerFlags,
     /// Format of the list
     #[arg(long, short = 'f', value_enum, default_value_t, help_heading = "Report")]
     format: PeopleFormat,

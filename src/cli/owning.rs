@@ -16,7 +16,7 @@ use crate::store;
 /// The flags.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Owners")]
-pub struct Flags {
+pub struct OwnerFlags {
     /// A directory of people: a CSV or JSON file, scim+https://host/path#TOKEN_VARIABLE, or
     /// ldaps://host/base?bind=DN#PASSWORD_VARIABLE (may be repeated: the first that knows somebody decides); before it
     /// complete: if who is not in it has left
@@ -42,7 +42,7 @@ pub struct Flags {
     pseudonymize: bool,
 }
 
-impl Flags {
+impl OwnerFlags {
     /// What is ready to be used.
     ///
     /// # Errors

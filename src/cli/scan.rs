@@ -73,7 +73,7 @@ pub struct Args {
     asking: asking::Flags,
 
     #[command(flatten)]
-    owning: owning::Flags,
+    owning: owning::OwnerFlags,
 
     #[command(flatten)]
     output: Output,

@@ -44,7 +44,7 @@ pub struct Args {
     #[command(flatten)]
     asking: asking::Flags,
     #[command(flatten)]
-    owning: owning::Flags,
+    owning: owning::OwnerFlags,
     #[command(flatten)]
     output: Output,
 }
@@ -55,7 +55,7 @@ pub struct Whois {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
-    owning: owning::Flags,
+    owning: owning::OwnerFlags,
     #[command(flatten)]
     output: Output,
 }
@@ -99,7 +99,7 @@ fn with_catalog(
 fn work(
     input: &Input,
     output: &Output,
-    owning_flags: &owning::Flags,
+    owning_flags: &owning::OwnerFlags,
     catalog: &SharedCatalog,
     asking: &Asking,
 ) -> Result<io::Result<ExitCode>, String> {

@@ -1,30 +1,58 @@
 //! Authors of commits as people, through a repository's `.mailmap`.
 //!
 //! Contract: a mailmap is scanned content. It can only join names of authors, and whatever it says is shown as "introduced
-//! by", never as an owner. One that git cannot read counts as empty.
+//! by", never as an owner.
 
-use std::fmt;
+use std::collections::HashMap;
 
 use crate::model::{Person, Signature};
 
 /// The largest mailmap that is read, in bytes.
 pub const LARGEST: usize = 1 << 20;
 
-/// Who is who among the authors of a repository.
-#[derive(Default)]
-pub struct Authors(Option<git2::Mailmap>);
+/// Who is who among the authors of a repository, by gitmailmap(5): names and addresses compare without case, and the last
+/// line that fits decides.
+#[derive(Debug, Default)]
+pub struct Authors(HashMap<String, Mapping>);
 
-impl fmt::Debug for Authors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Authors(mailmap)" } else { "Authors" })
-    }
+/// What a commit's address stands for: as such, and together with a name.
+#[derive(Debug, Default)]
+struct Mapping {
+    always: Proper,
+    by_name: HashMap<String, Proper>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Proper {
+    name: Option<String>,
+    email: Option<String>,
 }
 
 impl Authors {
-    /// From the text of a `.mailmap`.
+    /// From the text of a `.mailmap`. What is no entry counts for nothing.
     pub fn parse(mailmap: &[u8]) -> Self {
         let text = String::from_utf8_lossy(&mailmap[..mailmap.len().min(LARGEST)]);
-        Self(git2::Mailmap::from_buffer(&text).ok())
+        let mut authors = Self::default();
+        for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
+            let Some((name, email, rest)) = name_and_email(line) else { continue };
+            let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
+            let (proper, old_name, old_email) = match name_and_email(rest) {
+                Some((old_name, old_email, _)) => {
+                    (Proper { name: some(name), email: some(email) }, old_name, old_email)
+                }
+                None => (Proper { name: some(name), email: None }, "", email),
+            };
+            if old_email.is_empty() {
+                continue;
+            }
+            let mapping = authors.0.entry(old_email.to_lowercase()).or_default();
+            if old_name.is_empty() {
+                mapping.always = proper;
+            } else {
+                mapping.by_name.insert(old_name.to_lowercase(), proper);
+            }
+        }
+        authors
     }
 
     /// The person behind a signature, as far as git knows.
@@ -47,18 +75,20 @@ impl Authors {
     }
 
     fn resolve(&self, signature: &Signature) -> (String, String) {
-        let as_is = || (signature.name.clone(), signature.email.clone());
-        let Some(map) = &self.0 else { return as_is() };
-        let time = git2::Time::new(signature.time, 0);
-        let Ok(given) = git2::Signature::new(&signature.name, &signature.email, &time) else { return as_is() };
-        map.resolve_signature(&given).map_or_else(
-            |_| as_is(),
-            |s| {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                (text(s.name_bytes()), text(s.email_bytes()))
-            },
-        )
+        let Some(mapping) = self.0.get(&signature.email.trim().to_lowercase()) else {
+            return (signature.name.clone(), signature.email.clone());
+        };
+        let proper = mapping.by_name.get(&signature.name.trim().to_lowercase()).unwrap_or(&mapping.always);
+        let or = |new: &Option<String>, old: &String| new.as_ref().unwrap_or(old).clone();
+        (or(&proper.name, &signature.name), or(&proper.email, &signature.email))
     }
+}
+
+/// `Name <address>` at the beginning of a text, and what follows.
+fn name_and_email(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = text.split_once('<')?;
+    let (email, rest) = rest.split_once('>')?;
+    Some((name.trim(), email.trim(), rest))
 }
 
 /// The log-in name in an address that forges make up to hide a real one: `12345+jane@users.noreply.github.com`,
@@ -97,6 +127,10 @@ mod tests {
             (person.name.as_deref(), person.emails.as_slice()),
             (Some("Jane Doe"), &["jane@example.org".to_owned()][..])
         );
+        let two = Authors::parse(b"A <a@x.org> Ann <shared@x.org>\nB <b@x.org> Ben <shared@x.org>\nC <c@x.org>\n");
+        assert_eq!(two.person(&signature("ben", "shared@x.org")).title(), "B <b@x.org>");
+        assert_eq!(two.person(&signature("Eve", "shared@x.org")).title(), "Eve <shared@x.org>");
+        assert_eq!(two.person(&signature("cc", "C@x.org")).title(), "C <c@x.org>");
         let other = authors.person(&signature("Bob", "bob@example.org"));
         assert_eq!(other.title(), "Bob <bob@example.org>");
     }
