@@ -47,7 +47,7 @@ pub enum Command {
     /// only credentials that you are authorised to act on. Exit codes as for `scan`.
     Verify(Box<verify::Args>),
     /// Show what a credential tells by itself, without asking anybody
-    Whois(verify::Whois),
+    Whois(Box<verify::Whois>),
     /// Show credentials by the people they belong to: what is live, what is orphaned, what to do
     ///
     /// Exit codes: 0 done, 2 wrong usage or configuration, 3 incomplete.

@@ -101,7 +101,7 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
                 for remark in remarks.iter().filter(|_| !common.quiet) {
                     eprintln!("note: {}", crate::notes::printable(remark.as_bytes()));
                 }
-                Whose::One(person)
+                Whose::One(Box::new(person))
             }
         };
         let mut report = gathered(common, inputs, &catalog, &key)?;
@@ -124,7 +124,7 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
     let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref()).map_err(io::Error::other)?;
     let besides = match &mut whose {
         Whose::Owners => &mut [][..],
-        Whose::One(person) => std::slice::from_mut(person),
+        Whose::One(person) => std::slice::from_mut(&mut **person),
     };
     common.owning.hide(&mut report, besides, &key);
     write(common, &report, &whose)?;

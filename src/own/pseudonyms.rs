@@ -185,10 +185,8 @@ impl Names<'_> {
 
 impl Replacer {
     fn text(&self, text: &mut String) {
-        if let Some(automaton) = &self.automaton {
-            if automaton.is_match(text.as_str()) {
-                *text = automaton.replace_all(text, &self.pseudonyms);
-            }
+        if let Some(automaton) = self.automaton.as_ref().filter(|a| a.is_match(text.as_str())) {
+            *text = automaton.replace_all(text, &self.pseudonyms);
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum Whose {
     /// Everybody who owns something, and what nobody owns.
     Owners,
     /// This person alone: what they own and what they brought in.
-    One(Person),
+    One(Box<Person>),
 }
 
 /// Whether a credential of this list is still active.
@@ -93,7 +93,7 @@ fn entries<'a>(report: &'a Report, whose: &Whose) -> Vec<Entry<'a>> {
         let relation = |f: &&'a Finding| Some((relation(f, person)?, *f));
         let mut findings: Vec<_> = report.findings.iter().filter_map(|f| relation(&f)).collect();
         findings.sort_by_key(|(relation, f)| (*relation, std::cmp::Reverse(severity(f))));
-        return vec![Entry { person: Some(person.clone()), findings }];
+        return vec![Entry { person: Some(person.as_ref().clone()), findings }];
     }
     // Thousands of findings of a thousand people: an index by every name, not a comparison with everybody.
     let mut index: std::collections::HashMap<String, usize> = std::collections::HashMap::new();

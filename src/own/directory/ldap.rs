@@ -99,8 +99,7 @@ impl Ldap {
             bound.success().map_err(|e| format!("it refuses the log-in: {}", code(&e)))?;
         }
         let names: Vec<&String> = wanted.iter().collect();
-        let filters: Vec<String> =
-            if all { vec![everybody()] } else { names.chunks(NAMES).map(|chunk| filter(chunk)).collect() };
+        let filters: Vec<String> = if all { vec![everybody()] } else { names.chunks(NAMES).map(filter).collect() };
         let attributes: Vec<&str> = EMAILS.into_iter().chain(LOGINS).chain(OTHERS).collect();
         let (mut people, mut seen) = (Vec::new(), HashSet::new());
         for filter in filters {
