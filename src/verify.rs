@@ -4,12 +4,14 @@
 //! and never a verdict that the reply does not carry: what is not known is `unknown`, with the reason.
 
 pub mod breaker;
+pub mod canary;
 pub mod echo;
 pub mod endpoints;
 pub mod flight;
 pub mod guard;
 pub mod judge;
 pub mod limits;
+pub mod login;
 pub mod network;
 pub mod offline;
 pub mod polite;

@@ -37,6 +37,9 @@ pub struct Flags {
     /// Try log-ins to databases, queues, mail servers and directories, at hosts that --allow-host names
     #[arg(long)]
     verify_databases: bool,
+    /// A host to which a password may go without TLS in a log-in; loopback always may (may be repeated)
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    allow_plain: Vec<String>,
     /// Ask about known canaries, too: whoever laid them out is alarmed
     #[arg(long)]
     ask_canaries: bool,
@@ -129,7 +132,6 @@ impl Flags {
             only: verify.only.iter().map(|name| name.get_ref().clone()).collect(),
             never: verify.never.iter().map(|name| name.get_ref().clone()).collect(),
             canaries: self.ask_canaries,
-            databases: self.verify_databases || verify.databases.unwrap_or(false),
             network: self.network(&loaded, get)?,
             limits: self.limits(&loaded)?,
             within: match self.verify_timeout {
@@ -167,7 +169,12 @@ impl Flags {
             None => Vec::new(),
         };
         let allow_internal = self.allow_internal || verify.allow_internal.unwrap_or(false);
-        let options = network::Options { allow_internal, proxy, authorities, ..network::Options::default() };
+        let log_ins = network::LogIns {
+            on: self.verify_databases || verify.databases.unwrap_or(false),
+            hosts: [&self.allow_host[..], &verify.allow_hosts].concat(),
+            plain: self.allow_plain.clone(),
+        };
+        let options = network::Options { allow_internal, proxy, authorities, log_ins, ..network::Options::default() };
         let within = match self.request_timeout {
             Some(time) => time,
             None => duration(loaded, &verify.request_timeout)?.unwrap_or(options.within),

@@ -23,7 +23,7 @@ use crate::verify::network::{self, Network};
 use crate::verify::polite::Polite;
 use crate::verify::requests::RequestsLog;
 use crate::verify::steps::{self, Credential, Endpoints};
-use crate::verify::{echo, flight, offline};
+use crate::verify::{canary, echo, flight, offline};
 use cache::Cache;
 use stop::{Stop, Stopped};
 
@@ -50,8 +50,6 @@ pub struct Asking {
     pub never: Vec<String>,
     /// Known canaries are asked about, too.
     pub canaries: bool,
-    /// Log-ins that are not HTTP are tried.
-    pub databases: bool,
     /// Where issuers are.
     pub places: Settings,
     /// What the network is like.
@@ -167,6 +165,13 @@ fn prepare(finding: &Finding, ask: Option<&Arc<Ask>>, asking: &Asking) -> Result
     let identity = offline::identity(ask, &credential);
     if finding.encrypted {
         return Err(reason(identity, "protected by a passphrase"));
+    }
+    if !asking.canaries
+        && let Some(why) =
+            canary::known(std::iter::once(finding.secret.expose()).chain(parts.values().map(Vec::as_slice)))
+    {
+        let checked = Checked { how: How::Canary, validity: Validity::Unknown(why), identity, ..Checked::default() };
+        return Err(Box::new(checked));
     }
     let issuer = finding.rule.split('.').next().unwrap_or_default().to_owned();
     let listed = |list: &[String]| list.iter().any(|name| *name == issuer || *name == finding.rule);

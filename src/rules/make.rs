@@ -94,7 +94,7 @@ fn shape(structure: Structure, body: &[u8]) -> Vec<u8> {
             match parts.as_mut_slice() {
                 [header, payload, _] => {
                     *header = base64(r#"{"alg":"HS256"}"#.into());
-                    *payload = base64(format!(r#"{{"sub":"{words}"}}"#));
+                    *payload = base64(format!(r#"{{"iss":"https://id.corp.example","sub":"{words}"}}"#));
                 }
                 [header, .., _] => *header = base64(r#"{"alg":"dir","enc":"A128GCM"}"#.into()),
                 _ => {}

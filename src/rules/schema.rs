@@ -24,7 +24,7 @@ pub struct RuleFile {
     /// Where requests go, by name.
     #[serde(default, rename = "endpoint")]
     pub endpoints: BTreeMap<String, Spanned<Endpoint>>,
-    /// Ways to ask whether a credential works, by name: one to three steps each.
+    /// Ways to ask whether a credential works, by name: one to five steps each.
     #[serde(default)]
     pub verify: BTreeMap<String, Vec<Spanned<Step>>>,
     /// Ways to end a credential, by name.

@@ -121,15 +121,20 @@ impl Settings {
 
     /// Whether a host that was read from scanned text may be asked.
     pub fn allows(&self, host: &str) -> bool {
-        let bare = host.split(':').next().unwrap_or(host);
-        self.allow_hosts.iter().any(|allowed| {
-            let allowed = allowed.to_ascii_lowercase();
-            match allowed.strip_prefix("*.") {
-                Some(domain) => bare.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-                None => allowed == host || allowed == bare,
-            }
-        })
+        allowed(&self.allow_hosts, host)
     }
+}
+
+/// Whether a host (in lower case) is one of these: `host`, `host:port` or `*.domain`.
+pub fn allowed(hosts: &[String], host: &str) -> bool {
+    let bare = host.split(':').next().unwrap_or(host);
+    hosts.iter().any(|allowed| {
+        let allowed = allowed.to_ascii_lowercase();
+        match allowed.strip_prefix("*.") {
+            Some(domain) => bare.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            None => allowed == host || allowed == bare,
+        }
+    })
 }
 
 /// Whether a host is one of these domains, or lies below one; at its usual port.

@@ -103,7 +103,7 @@ pub fn fits(condition: &Condition, body: &Body<'_>) -> bool {
         let Some(json) = body.json() else { return false };
         let something = |p: &Pointer| p.find(json).iter().any(|v| !v.is_null());
         let stands = |(p, expected): &(Pointer, Vec<Expected>)| {
-            p.find(json).iter().any(|v| expected.iter().any(|e| equals(e, v)))
+            p.find(json).iter().any(|v| expected.iter().any(|e| equals(e, v, body)))
         };
         if !condition.has.iter().all(something)
             || condition.lacks.iter().any(something)
@@ -123,8 +123,9 @@ fn header_holds(reply: &Reply, name: &str, wanted: &str) -> bool {
     reply.headers.iter().any(|(n, value)| n == name && value.to_lowercase().contains(wanted))
 }
 
-fn equals(expected: &Expected, value: &Value) -> bool {
+fn equals(expected: &Expected, value: &Value, body: &Body<'_>) -> bool {
     match (expected, value) {
+        (Expected::Filled(template), Value::String(value)) => body.is_filled(template, value),
         (Expected::Text(text), Value::String(value)) => value.to_lowercase() == *text,
         (Expected::Number(n), Value::Number(value)) => value.as_i64() == Some(*n),
         (Expected::Bool(b), Value::Bool(value)) => b == value,

@@ -6,6 +6,7 @@
 //! and literal addresses are still refused, what a name resolves to is the proxy's matter.
 
 mod body;
+mod logins;
 mod proxy;
 
 use std::error::Error;
@@ -23,9 +24,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
 use super::guard::{Denied, Guard};
-use super::transport::{Failure, Outgoing, Reply, Transport};
+use super::transport::{Answer, Failure, LogIn, Outgoing, Reply, Transport};
 use crate::rules::schema::ask::Method;
 
+pub use logins::LogIns;
 pub use proxy::Proxy;
 
 /// How requests say who is asking.
@@ -50,6 +52,8 @@ pub struct Options {
     pub within: Duration,
     /// Bytes of a body, before and after decompression.
     pub body: usize,
+    /// Log-ins that are not HTTP.
+    pub log_ins: LogIns,
 }
 
 impl Default for Options {
@@ -62,6 +66,7 @@ impl Default for Options {
             connect_within: Duration::from_secs(5),
             within: Duration::from_secs(15),
             body: 1 << 20,
+            log_ins: LogIns::default(),
         }
     }
 }
@@ -73,6 +78,8 @@ pub struct Network {
     guarded: Client,
     /// For endpoints that the user configured.
     open: Client,
+    /// For log-ins.
+    tls: Arc<rustls::ClientConfig>,
     options: Options,
 }
 
@@ -113,7 +120,8 @@ impl Network {
             }
             builder.build().map_err(|e| SetUpError(deepest(&e.without_url())))
         };
-        Ok(Self { guarded: build(options.allow_internal)?, open: build(true)?, options })
+        let (guarded, open) = (build(options.allow_internal)?, build(true)?);
+        Ok(Self { guarded, open, tls: Arc::new(tls), options })
     }
 
     /// Checks a URL before anything is resolved or sent.
@@ -168,6 +176,10 @@ impl Transport for Network {
             body::read(response, self.options.body).await
         };
         tokio::time::timeout(self.options.within, exchange).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    async fn log_in(&self, request: &LogIn) -> Result<Answer, Failure> {
+        self.log_in(request).await
     }
 }
 

@@ -42,6 +42,7 @@ pub fn decode(decoder: Decoder, text: &[u8]) -> Option<Value> {
         Decoder::Base64Json => serde_json::from_slice(&base64(text)?).ok(),
         Decoder::Base64Text => String::from_utf8(base64(text)?).ok().map(Value::String),
         Decoder::Jwt => serde_json::from_slice(&base64(text.split(|b| *b == b'.').nth(1)?)?).ok(),
+        Decoder::PrivateKey => super::sign::public_half(std::str::from_utf8(text).ok()?),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use super::breaker::Allowed;
 use super::limits::{Host, Limits, Pace};
 use super::requests::RequestsLog;
 use super::retry::{self, MOST_ATTEMPTS, Next};
-use super::transport::{Failure, Outgoing, Reply, Transport};
+use super::transport::{Answer, Failure, LogIn, Outgoing, Reply, Transport};
 
 /// So many hosts that cannot be reached, and none that can, mean that there is no network.
 const HOSTS_TELL: usize = 3;
@@ -200,6 +200,23 @@ impl<T: Transport> Transport for Of<'_, T> {
             }
             attempt += 1;
         }
+    }
+
+    /// Once: a second attempt might lock the account. What a server says of an account stays out of the logs.
+    async fn log_in(&self, request: &LogIn) -> Result<Answer, Failure> {
+        let Of { polite, issuer } = *self;
+        let name = request.place();
+        let (host, pace) = (polite.host(&name), polite.pace(issuer));
+        let _held = polite.turn(&host, &name, pace.as_deref()).await?;
+        tracing::debug!("{request:?} at {name}");
+        let result = polite.inner.log_in(request).await;
+        if let Some(log) = &polite.log {
+            log.add_log_in(issuer, request, &result);
+        }
+        if matches!(result, Ok(_) | Err(Failure::TimedOut | Failure::Broken(_) | Failure::Unreachable(_))) {
+            host.told(result.is_err());
+        }
+        result
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::transport::{Failure, Outgoing, Reply};
+use super::transport::{Answer, Failure, LogIn, Outgoing, Reply};
 
 /// A log in a file of mode 0600, to which lines are appended.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl RequestsLog {
             Err(_) => return,
         };
         let (host, path) = host_and_path(&request.shown);
-        let line = serde_json::json!({
+        self.write(serde_json::json!({
             "time": jiff::Timestamp::now().to_string(),
             "issuer": issuer,
             "method": format!("{:?}", request.method).to_uppercase(),
@@ -44,7 +44,31 @@ impl RequestsLog {
             "attempt": attempt,
             "status": status,
             "error": error,
-        });
+        }));
+    }
+
+    /// Adds a log-in that was tried.
+    pub fn add_log_in(&self, issuer: &str, request: &LogIn, result: &Result<Answer, Failure>) {
+        let error = match result {
+            Ok(_) => None,
+            Err(Failure::TimedOut | Failure::Unreachable(_) | Failure::Broken(_)) => {
+                result.as_ref().err().map(ToString::to_string)
+            }
+            Err(_) => return,
+        };
+        self.write(serde_json::json!({
+            "time": jiff::Timestamp::now().to_string(),
+            "issuer": issuer,
+            "method": "LOGIN",
+            "host": request.place(),
+            "path": "/",
+            "attempt": 1,
+            "status": null,
+            "error": error,
+        }));
+    }
+
+    fn write(&self, line: serde_json::Value) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = file.as_mut() else { return };
         if let Err(e) = writeln!(open, "{line}") {

@@ -9,13 +9,15 @@ mod aws;
 mod azure;
 mod key;
 mod oci;
-mod ovh;
 mod parts;
 mod tc3;
 mod token;
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::transport::Outgoing;
@@ -78,6 +80,18 @@ pub enum Unsigned {
     Request(&'static str),
 }
 
+/// What the public half of a PEM private key is called, as JSON: `type`, for RSA `modulus` as in a JSON Web Key, `sha256`
+/// (base64) and `md5` (`aa:bb:...`) of its DER form. `None` if the key cannot be read.
+pub fn public_half(pem: &str) -> Option<serde_json::Value> {
+    let key = PrivateKey::read(pem).ok()?;
+    let sha256 = STANDARD.encode(Sha256::digest(key.public_der().ok()?));
+    let mut told = serde_json::json!({ "type": key.kind(), "sha256": sha256, "md5": key.md5_fingerprint().ok()? });
+    if let Ok(modulus) = key.modulus() {
+        told["modulus"] = modulus.into();
+    }
+    Some(told)
+}
+
 /// Signs a request that is otherwise ready, at `now` (Unix seconds).
 ///
 /// # Errors
@@ -91,7 +105,6 @@ pub fn apply(sign: &Sign, values: &Values, request: &mut Outgoing, now: i64) -> 
         Scheme::Jwt => token::sign(values, sign.lifetime.unwrap_or(60), request, now),
         Scheme::Acs3 => acs3::sign(values, request, now),
         Scheme::Tc3 => tc3::sign(values, request, now),
-        Scheme::Ovh => ovh::sign(values, request, now),
         Scheme::Oci => oci::sign(values, request, now),
     }
 }

@@ -165,7 +165,8 @@ impl<T: Transport> Run<'_, T> {
         };
         let outgoing = self.outgoing(request, &[], true)?;
         let reply = self.sent(self.transport.send(&outgoing).await)?;
-        let body = Body::new(&reply);
+        let known = self.values.clone();
+        let body = Body::about(&reply, &known);
         let said = if step.decides() { Some(judge::said(step, &body)) } else { None };
         if let Some(Said::Unknown(_)) = said {
             return Ok(said);

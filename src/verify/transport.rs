@@ -39,8 +39,23 @@ impl fmt::Debug for Outgoing {
 pub struct LogIn {
     /// What is spoken; if not given, what the value `scheme` says.
     pub protocol: Option<Protocol>,
-    /// `scheme`, `host`, `port`, `user`, `password`, `database`; empty where not known.
+    /// `scheme`, `host`, `port`, `user`, `password`, `database`, `source`; empty where not known.
     pub values: Vec<(&'static str, Zeroizing<String>)>,
+}
+
+impl LogIn {
+    /// A value, or the empty text.
+    pub fn value(&self, name: &str) -> &str {
+        self.values.iter().find(|(n, _)| *n == name).map_or("", |(_, v)| v.as_str())
+    }
+
+    /// Host and port, for logs and limits.
+    pub fn place(&self) -> String {
+        match self.value("port") {
+            "" => self.value("host").to_owned(),
+            port => format!("{}:{port}", self.value("host")),
+        }
+    }
 }
 
 impl fmt::Debug for LogIn {

@@ -18,7 +18,7 @@ use crate::rules::schema::{RuleFile, Token};
 use crate::rules::{Fault, FileText};
 
 /// The most steps of one way.
-const MAX_STEPS: usize = 3;
+const MAX_STEPS: usize = 5;
 /// Size of a compiled pattern over bodies, in bytes.
 const MAX_REGEX: usize = 1 << 20;
 
@@ -293,7 +293,7 @@ impl Compiler<'_> {
                 toml::Value::Array(values) => values.as_slice(),
                 value => std::slice::from_ref(value),
             };
-            let expected: Option<Vec<Expected>> = values.iter().map(expected).collect();
+            let expected: Option<Vec<Expected>> = values.iter().map(|v| self.expected(v, &span)).collect();
             if expected.is_none() {
                 self.fault(
                     span.clone(),
@@ -316,6 +316,14 @@ impl Compiler<'_> {
             self.fault(span, "a condition that asks for nothing fits everything");
         }
         ready
+    }
+
+    fn expected(&mut self, value: &toml::Value, span: &Span) -> Option<Expected> {
+        let template = value.as_str().map(|text| self.checked(text, span.clone()));
+        match template.filter(|t| t.names().next().is_some()) {
+            Some(template) => Some(Expected::Filled(template)),
+            None => expected(value),
+        }
     }
 
     fn pick(&mut self, pick: &spec::Pick, span: Span) -> Pick {

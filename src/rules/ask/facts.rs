@@ -44,6 +44,8 @@ pub enum Expected {
     Number(i64),
     /// True or false.
     Bool(bool),
+    /// Text that is filled in; compared without case, and never equal where a value is missing.
+    Filled(Template),
 }
 
 /// Where a value is taken from.

@@ -159,8 +159,6 @@ pub enum Scheme {
     Acs3,
     /// Tencent Cloud, version 3 (`TC3-HMAC-SHA256`).
     Tc3,
-    /// OVHcloud.
-    Ovh,
     /// Oracle Cloud: RSA over the request line, the date and the host. `fingerprint` comes from the key if empty.
     Oci,
 }
@@ -176,7 +174,6 @@ impl Scheme {
             Self::Jwt => (&["key"], &["kid", "form"]),
             Self::Acs3 => (&["action", "version", "key_id", "secret"], &["session"]),
             Self::Tc3 => (&["action", "version", "service", "key_id", "secret"], &[]),
-            Self::Ovh => (&["application", "secret", "consumer"], &[]),
             Self::Oci => (&["tenancy", "user", "key"], &["fingerprint"]),
         }
     }
@@ -204,12 +201,15 @@ pub struct Login {
     /// Database, virtual host.
     #[serde(default)]
     pub database: String,
+    /// MongoDB: the database that knows the user (`authSource`), where it is another than `database`.
+    #[serde(default)]
+    pub source: String,
 }
 
 impl Login {
     /// All templates with the names under which `verify::login` expects their values. A part that the credential does not
     /// have is the empty text here: `verify::login` tells what it cannot do without.
-    pub fn templates(&self) -> [(&'static str, &str); 6] {
+    pub fn templates(&self) -> [(&'static str, &str); 7] {
         [
             ("scheme", &self.scheme),
             ("host", &self.host),
@@ -217,6 +217,7 @@ impl Login {
             ("user", &self.user),
             ("password", &self.password),
             ("database", &self.database),
+            ("source", &self.source),
         ]
     }
 }
@@ -441,6 +442,9 @@ pub enum Decoder {
     PgpKey,
     /// `{"users": ["…"], "servers": ["…"], …}` of a kubeconfig.
     Kubeconfig,
+    /// `{"type": "RSA", "modulus": "…", "sha256": "…", "md5": "…"}` of a PEM private key: its public half, as JSON Web Keys,
+    /// Snowflake and Oracle Cloud name it.
+    PrivateKey,
 }
 
 /// One way to end a credential, or to take its power away.
@@ -473,7 +477,7 @@ pub struct Revoke {
     /// environment variable `UNSPRAWL_<ISSUER>_<NAME>` or the user's configuration, never from what was scanned.
     #[serde(default)]
     pub admin: Vec<String>,
-    /// The steps, three at most; the last one changes something.
+    /// The steps, five at most; the last one changes something.
     #[serde(rename = "step")]
     pub steps: Vec<Spanned<Step>>,
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::rules::ask::{Encode, Template, Values};
 use crate::verify::transport::Reply;
 
 /// A reply and what its body is.
@@ -13,6 +14,8 @@ use crate::verify::transport::Reply;
 pub struct Body<'a> {
     /// The reply.
     pub reply: &'a Reply,
+    /// What is known of the credential, for conditions that compare with it.
+    known: Option<&'a Values>,
     json: OnceCell<Option<Value>>,
     lower: OnceCell<String>,
 }
@@ -20,7 +23,18 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     /// Of a reply.
     pub fn new(reply: &'a Reply) -> Self {
-        Self { reply, json: OnceCell::new(), lower: OnceCell::new() }
+        Self { reply, known: None, json: OnceCell::new(), lower: OnceCell::new() }
+    }
+
+    /// Of a reply to a request about a credential.
+    pub fn about(reply: &'a Reply, known: &'a Values) -> Self {
+        Self { known: Some(known), ..Self::new(reply) }
+    }
+
+    /// Whether a text is what this template gives, without case.
+    pub fn is_filled(&self, template: &Template, text: &str) -> bool {
+        let filled = self.known.and_then(|known| template.fill(known, Encode::Plain).ok());
+        filled.is_some_and(|filled| !filled.is_empty() && filled.to_lowercase() == text.to_lowercase())
     }
 
     /// The body as JSON; `None` if it is none, is cut, nests too deep, or says one thing twice: what it means would then

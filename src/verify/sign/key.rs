@@ -61,6 +61,14 @@ impl PrivateKey {
         read.ok_or(Unsigned::Key("the private key is damaged, or of a kind that is not used here"))
     }
 
+    /// `RSA` or `EC`, as in a JSON Web Key.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Rsa(_) => "RSA",
+            Self::P256(_) => "EC",
+        }
+    }
+
     /// `RS256` or `ES256`.
     pub fn algorithm(&self) -> &'static str {
         match self {

@@ -4,7 +4,6 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::Unsigned;
@@ -22,11 +21,6 @@ pub fn hmac256(key: &[u8], text: &[u8]) -> [u8; 32] {
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// SHA-1 in lower-case hex.
-pub fn sha1_hex(bytes: &[u8]) -> String {
-    hex(&Sha1::digest(bytes))
 }
 
 /// `now` in UTC, as `strftime` would write it.

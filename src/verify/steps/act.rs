@@ -106,7 +106,8 @@ impl<T: Transport> Run<'_, T> {
                 return acted(outcome, Some(failure.to_string()), perhaps);
             }
         };
-        let body = Body::new(&reply);
+        let known = self.values.clone();
+        let body = Body::about(&reply, &known);
         match judge::did(step, &body) {
             Did::Done(remark) if last => acted(Outcome::Done, remark, true),
             Did::Gone(remark) => acted(Outcome::Gone, remark, last),
