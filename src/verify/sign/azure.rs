@@ -6,7 +6,7 @@
 //! <https://learn.microsoft.com/rest/api/eventhub/generate-sas-token>.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use zeroize::Zeroizing;
 
 use super::parts::{Target, header, hmac256, http_date, method, percent, set_header};
@@ -93,9 +93,15 @@ pub fn sas(values: &Values, request: &mut Outgoing, now: i64) -> Result<(), Unsi
     Ok(())
 }
 
+/// Base64 whose last character may hold bits that no byte needs: such keys are taken, too.
+const LAX: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
 /// A key in base64.
 fn decoded(key: &str) -> Result<Zeroizing<Vec<u8>>, Unsigned> {
-    STANDARD.decode(key).map(Zeroizing::new).map_err(|_| Unsigned::Key("the key is not base64"))
+    LAX.decode(key).map(Zeroizing::new).map_err(|_| Unsigned::Key("the key is not base64"))
 }
 
 /// Percent-decodes; what is no escape stays.
