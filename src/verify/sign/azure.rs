@@ -94,10 +94,8 @@ pub fn sas(values: &Values, request: &mut Outgoing, now: i64) -> Result<(), Unsi
 }
 
 /// Base64 whose last character may hold bits that no byte needs: such keys are taken, too.
-const LAX: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
+const LAX: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// A key in base64.
 fn decoded(key: &str) -> Result<Zeroizing<Vec<u8>>, Unsigned> {
