@@ -66,7 +66,7 @@ fn each_mistake_is_told_with_its_place() {
         (with(&format!("{JUDGED}capture = {{ a = {{ regex = \"(\" }} }}\n")), "x.toml:17:27: regex parse error"),
         (with(&format!("{JUDGED}capture = {{ a = {{ json = \"/a\", header = \"b\" }} }}\n")), "exactly one of"),
         (with(&format!("{JUDGED}capture = {{ org = {{ json = \"/a\" }} }}\n")), "has a name that is taken"),
-        (with(&format!("{JUDGED}{STEP}{STEP}{STEP}")), "one to 3 steps, not 4"),
+        (with(&format!("{JUDGED}{STEP}{STEP}{STEP}{STEP}{STEP}")), "one to 5 steps, not 6"),
         (
             with(&format!("{JUDGED}[endpoint.two]\ndefault = \"https://b.example.com\"\n")),
             "no request goes to the endpoint `two`",
