@@ -99,7 +99,7 @@ async fn ask_within(within: Duration, dial: &impl Dial, request: &LogIn) -> Resu
     let attempt = async {
         let plain = dial.plain(&account.host);
         let stream = dial.dial(&account.host, account.port).await.map_err(Trouble::Failed)?;
-        let loopback = stream.peer_addr().is_ok_and(|a| a.ip().is_loopback());
+        let loopback = stream.peer_addr().is_ok_and(|a| a.ip().to_canonical().is_loopback());
         let mut wire = Wire::new(stream, &account.host, dial.tls(), plain || loopback);
         // Without StartTLS, TLS is tried from the first byte, unless clear text is allowed here.
         let upgrades = matches!(protocol, Protocol::Postgres | Protocol::Mysql)

@@ -13,4 +13,6 @@ mod github;
 mod servers;
 mod story;
 
+mod accounts;
+mod aws;
 mod tokens;
