@@ -4,6 +4,7 @@
 //! by one built from the pack itself where that finds every entry; what had to be repaired or is lost is reported.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::{fs, io};
 
@@ -103,7 +104,7 @@ impl ObjectStore {
 
     fn pack(&self, path: &Path, data: Bytes, index: Index, built: bool) -> Pack {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Pack { name, data, index, hash_len: self.hash_len, built }
+        Pack { name, data, index, hash_len: self.hash_len, built, touched: AtomicU64::new(0) }
     }
 
     /// Builds an index where that helps. A pack with damaged entries keeps the index it has: it alone tells where the

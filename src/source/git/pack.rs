@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::index::{Bytes, Index};
 use super::walk::Kind;
@@ -113,9 +114,34 @@ pub struct Pack {
     pub hash_len: usize,
     /// The index was built from the pack: there may be entries that it does not have.
     pub built: bool,
+    /// How much of it was read.
+    pub touched: AtomicU64,
 }
 
+/// After so many bytes read, the pages of a pack are let go.
+const HELD: u64 = 32 << 20;
+
 impl Pack {
+    /// Tells that so many bytes are read. What was read before is seldom read again, so that its pages need not count as
+    /// this process's memory: every now and then all are let go. Those in use come back by themselves.
+    #[inline]
+    pub fn touch(&self, bytes: usize) {
+        let before = self.touched.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before / HELD != (before + bytes as u64) / HELD {
+            self.let_go();
+        }
+    }
+
+    /// Lets go of the pages of the mapping: the file keeps the bytes.
+    #[allow(unsafe_code)]
+    pub fn let_go(&self) {
+        if let Bytes::Mapped(map) = &self.data {
+            // SAFETY: Advice that loses what was written to private or anonymous pages. This mapping is of a file and for
+            // reading only: the pages are read from the file again, the same bytes (see `map`).
+            let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        }
+    }
+
     /// The bytes entries can lie in: everything before the checksum at the end.
     pub fn entries(&self) -> &[u8] {
         entries(&self.data, self.hash_len)

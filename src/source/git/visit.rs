@@ -62,6 +62,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         let entries = pack.entries();
         let entry = pack.entry(offset)?;
         let raw = entries.get(offset as usize..end as usize).ok_or("entry is cut short")?;
+        pack.touch(raw.len());
         if !pack.built && pack.index.crc(position).is_some_and(|crc| crc != crc32fast::hash(raw)) {
             // Shown all the same if it can be decoded: better to look at too much.
             let fault = Fault::Damaged("CRC-32 of the entry does not fit");

@@ -5,6 +5,7 @@
 //! thread. Memory is bounded by the budget, never by chain depth or declared sizes.
 
 use super::forest::Forest;
+use super::pack::Pack;
 use super::plan::Plan;
 use super::store::ObjectStore;
 use super::walker::Walker;
@@ -129,6 +130,8 @@ impl ObjectStore {
     pub fn walk<V: Visitor>(&self, kinds: Kinds, want: Want<'_>, visitor: &V, options: &WalkOptions) -> Walked {
         let Some(forest) = self.forest() else { return Walked::default() };
         let plan = Plan::new(self, forest, kinds, want);
+        // All pages of all packs were touched for the heads of their entries.
+        self.packs.iter().for_each(Pack::let_go);
         Walker::new(self, forest, &plan, kinds, visitor, options).run()
     }
 
