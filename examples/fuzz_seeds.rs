@@ -8,6 +8,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use unsprawl::model::TokenIndex;
 use unsprawl::rules::{self, Selection, check};
 
 struct Seeds(PathBuf);
@@ -54,6 +55,17 @@ fn texts(seeds: &Seeds) {
         // A copy of all, an insert, a copy of the end.
         let change = [&[3, 1, 0, 0], &short(n)[..], &[0, 4], b"more", &[1], &short(n / 2), &short(n)].concat();
         seeds.add("scan", &i.to_string(), &[&short(n), &text, &change]);
+        for (j, rule) in some.iter().enumerate() {
+            let index = TokenIndex((i * 4 + j) as u32);
+            for offline in catalog.asking(index).iter().flat_map(|ask| &ask.offline) {
+                let secret = check::decent(rule, j as u64, false);
+                seeds.add(
+                    "offline",
+                    &format!("{}-{:?}", rule.rule, offline.decode),
+                    &[&[offline.decode as u8], &secret],
+                );
+            }
+        }
         if i % 8 == 0 {
             encoded(seeds, i, &text);
         }

@@ -108,7 +108,7 @@ pub fn load(path: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result
 }
 
 fn parse(name: &str, text: &str) -> Result<Loaded, Fault> {
-    let text = FileText { name: name.to_owned(), text: text.into() };
+    let text = FileText { name: name.to_owned(), text: text.to_owned().into() };
     match toml::from_str(&text.text) {
         Ok(config) => Ok(Loaded { config, text }),
         Err(e) => Err(text.fault(e.span().unwrap_or(0..0), e.message().to_owned())),

@@ -3,6 +3,7 @@
 //! Contract: rule files are the only list of issuers in the project. Errors name file, line and column.
 
 pub mod ask;
+pub mod capabilities;
 pub mod catalog;
 pub mod check;
 pub mod checksum;
@@ -11,6 +12,7 @@ mod near;
 pub mod schema;
 pub mod select;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use capabilities::Capabilities;
 pub use catalog::{Catalog, SharedCatalog, TokenRule};
 use schema::RuleFile;
 pub use select::Selection;
@@ -32,7 +35,7 @@ pub struct FileText {
     /// Name as messages show it.
     pub name: String,
     /// The whole text.
-    pub text: Arc<str>,
+    pub text: Cow<'static, str>,
 }
 
 /// What is wrong with a rule file, and where.
@@ -73,7 +76,12 @@ impl FileText {
 /// # Errors
 /// The first thing TOML or the schema does not allow, or an id that is no slug.
 pub fn parse(name: &str, text: &str) -> Result<(FileText, RuleFile), Fault> {
-    let place = FileText { name: name.to_owned(), text: text.into() };
+    let place = FileText { name: name.to_owned(), text: text.to_owned().into() };
+    let file = read_text(&place, text)?;
+    Ok((place, file))
+}
+
+fn read_text(place: &FileText, text: &str) -> Result<RuleFile, Fault> {
     let file: RuleFile =
         toml::from_str(text).map_err(|e| place.fault(e.span().unwrap_or(0..0), e.message().to_owned()))?;
     for id in std::iter::once(&file.issuer.id).chain(file.tokens.iter().map(|t| &t.get_ref().id)) {
@@ -82,16 +90,29 @@ pub fn parse(name: &str, text: &str) -> Result<(FileText, RuleFile), Fault> {
             return Err(place.fault(id.span(), format!("`{}` is no slug: use a-z, 0-9 and dashes", id.get_ref())));
         }
     }
-    Ok((place, file))
+    Ok(file)
 }
 
-/// The embedded rule files, parsed.
+/// The embedded rule files, parsed as a whole.
 ///
 /// # Panics
 /// Never in a tested build: a test parses every embedded file.
 pub fn embedded() -> Vec<(FileText, RuleFile)> {
-    let parsed = embedded::FILES.par_iter().map(|(name, text)| parse(&format!("rules/{name}"), text));
-    parsed.map(|result| result.unwrap_or_else(|fault| panic!("embedded rule file: {fault}"))).collect()
+    embedded_by(|whole, _| whole)
+}
+
+/// The embedded rule files, of which only what detection needs is parsed; the text is the whole one.
+fn embedded_for_detection() -> Vec<(FileText, RuleFile)> {
+    embedded_by(|_, part| part)
+}
+
+fn embedded_by(text: fn(&'static str, &'static str) -> &'static str) -> Vec<(FileText, RuleFile)> {
+    let parsed = embedded::FILES.par_iter().map(|&(name, whole, part)| {
+        let place = FileText { name: format!("rules/{name}"), text: Cow::Borrowed(whole) };
+        let file = read_text(&place, text(whole, part)).unwrap_or_else(|fault| panic!("embedded rule file: {fault}"));
+        (place, file)
+    });
+    parsed.collect()
 }
 
 /// Reads rule files from a file or a folder (its `*.toml`, sorted by name).
@@ -128,19 +149,16 @@ pub fn read(path: &Path) -> Result<Vec<(FileText, RuleFile)>, Vec<Fault>> {
 /// # Errors
 /// Every fault of the user's files.
 pub fn load(own: &[impl AsRef<Path>], selection: &Selection) -> Result<SharedCatalog, Vec<Fault>> {
-    let mut files = embedded();
+    let mut files = embedded_for_detection();
     for path in own {
         let more = read(path.as_ref())?;
         // Patterns compile on first use; what is wrong with the user's own must come out before anything is scanned.
         let catalog = Catalog::build(&more, &Selection::default())?;
         let broken = catalog.tokens.iter().filter_map(|t| Some((t, t.compiles().err()?)));
-        let faults: Vec<Fault> = broken.map(|(token, message)| fault_of(&more, token, message)).collect();
+        let mut faults: Vec<Fault> = broken.map(|(token, message)| fault_of(&more, token, message)).collect();
+        faults.extend(more.iter().filter_map(|(text, file)| ask::compile_all(text, file).err()).flatten());
         if !faults.is_empty() {
             return Err(faults);
-        }
-        // How issuers are asked is read on first use, too.
-        for (text, file) in &more {
-            check::asks(text, file)?;
         }
         files.extend(more);
     }
@@ -168,6 +186,28 @@ mod tests {
         for token in &catalog.tokens {
             token.compiles().unwrap_or_else(|e| panic!("{}: {e}", token.rule));
         }
+    }
+
+    #[test]
+    fn what_detection_needs_is_all_that_it_gets() {
+        for ((text, whole), (_, part)) in embedded().iter().zip(&embedded_for_detection()) {
+            let build = |file: &RuleFile| {
+                let catalog = Catalog::build(&[(text.clone(), file.clone())], &Selection::default()).unwrap();
+                format!("{:?}{:?}", catalog.issuers, catalog.tokens)
+            };
+            assert_eq!(build(whole), build(part), "{}", text.name);
+            assert!(part.tests.is_empty() && part.verify.is_empty() && part.revoke.is_empty());
+        }
+    }
+
+    #[test]
+    fn asking_is_read_when_it_is_asked_for() {
+        let catalog = load(&[] as &[&Path], &Selection::default()).unwrap();
+        let asked = |rule: &str| catalog.find(rule).and_then(|(index, _)| catalog.asking(index));
+        for (i, token) in catalog.tokens.iter().enumerate() {
+            assert!(catalog.asking(crate::model::TokenIndex(i as u32)).is_some(), "{}", token.rule);
+        }
+        assert!(asked("github.pat-classic").is_some_and(|ask| ask.verify.len() <= 3));
     }
 
     #[test]

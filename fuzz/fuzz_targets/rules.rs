@@ -20,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
             return;
         }
     };
+    let _ = rules::ask::compile_all(&file.0, &file.1);
     let Ok(catalog) = Catalog::build(&[file], &Selection::default()) else { return };
     if catalog.tokens.iter().any(|token| token.compiles().is_err()) {
         return;

@@ -1,12 +1,15 @@
 //! `unsprawl rules list|show|check`.
 
+mod asking;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use crate::exit::ExitCode;
-use crate::rules::{self, FileText, Selection, TokenRule, check, schema::RuleFile};
+use crate::model::TokenIndex;
+use crate::rules::{self, FileText, Selection, TokenRule, capabilities, check, schema::RuleFile};
 
 /// Arguments of `unsprawl rules`.
 #[derive(Debug, clap::Args)]
@@ -23,8 +26,14 @@ enum Action {
         #[arg(long, value_name = "PATH")]
         rules: Vec<PathBuf>,
         /// One JSON object a line
-        #[arg(long)]
+        #[arg(long, conflicts_with = "capabilities")]
         json: bool,
+        /// Instead, for each issuer, how many token types can be checked, identified, asked about, revoked, ...
+        #[arg(long)]
+        capabilities: bool,
+        /// How the capabilities are printed
+        #[arg(long, value_name = "FORMAT", default_value = "text", requires = "capabilities")]
+        format: TableFormat,
     },
     /// Show what is known of an issuer or a token type
     Show {
@@ -42,6 +51,14 @@ enum Action {
     },
 }
 
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TableFormat {
+    Text,
+    Json,
+    Markdown,
+}
+
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -49,7 +66,8 @@ enum Action {
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match &args.action {
-        Action::List { rules, json } => list(&mut out, rules, *json),
+        Action::List { rules, capabilities: true, format, .. } => table(&mut out, rules, *format),
+        Action::List { rules, json, .. } => list(&mut out, rules, *json),
         Action::Show { name, rules } => show(&mut out, name, rules),
         Action::Check { paths } => check_all(&mut out, paths),
     }
@@ -83,18 +101,39 @@ fn list(out: &mut impl Write, own: &[PathBuf], json: bool) -> io::Result<ExitCod
     Ok(ExitCode::Clean)
 }
 
+fn table(out: &mut impl Write, own: &[PathBuf], format: TableFormat) -> io::Result<ExitCode> {
+    let catalog = match load(own) {
+        Ok(catalog) => catalog,
+        Err(code) => return Ok(code),
+    };
+    let rows = capabilities::table(&catalog);
+    match format {
+        TableFormat::Text => write!(out, "{}", capabilities::text(&rows))?,
+        TableFormat::Markdown => write!(out, "{}", capabilities::markdown(&rows))?,
+        TableFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &rows)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(ExitCode::Clean)
+}
+
 fn show(out: &mut impl Write, name: &str, own: &[PathBuf]) -> io::Result<ExitCode> {
     let catalog = match load(own) {
         Ok(catalog) => catalog,
         Err(code) => return Ok(code),
     };
-    let tokens: Vec<_> = catalog.tokens.iter().filter(|t| t.rule == name || t.issuer == name).collect();
+    let tokens = catalog.tokens.iter().enumerate().filter(|(_, t)| t.rule == name || t.issuer == name);
+    let tokens: Vec<_> = tokens.collect();
     if tokens.is_empty() {
         eprintln!("error: `{name}` is no issuer and no issuer.token; `unsprawl rules list` shows them");
         return Ok(ExitCode::Usage);
     }
-    for token in tokens {
+    for (i, token) in tokens {
         show_one(out, token, &catalog.issuers[&token.issuer])?;
+        if let Some(ask) = catalog.asking(TokenIndex(i as u32)) {
+            asking::show(out, ask)?;
+        }
     }
     Ok(ExitCode::Clean)
 }

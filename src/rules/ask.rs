@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use super::schema::ask::{By, Decoder, Effect, Method, Protocol, Sign as SignSpec, Tool};
-pub use compile::compile;
+pub use compile::{compile, compile_all};
 pub use facts::{Condition, Expected, Facts, Item, Pick, PickFrom, says_nothing};
 pub use pointer::Pointer;
 pub use template::{Encode, Template, Unfilled, Values};

@@ -11,7 +11,7 @@ use regex_automata::meta;
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
-use super::ask::Ask;
+use super::ask::{self, Ask};
 use super::checksum::Recipe;
 use super::schema::{Alone, BoundTo, Mismatch, RuleFile, Structure, Token};
 use super::{Fault, FileText, select::Selection};
@@ -33,8 +33,17 @@ pub struct Catalog {
     pub issuers: BTreeMap<String, IssuerInfo>,
     /// Token types; [`TokenIndex`] points in here.
     pub tokens: Vec<TokenRule>,
-    /// The files, by issuer: how it is asked is only read for what was found.
-    texts: BTreeMap<String, FileText>,
+    /// How each token type is asked about: made on first use.
+    asks: Vec<OnceLock<Option<Box<Ask>>>>,
+    /// The file of each issuer.
+    sources: BTreeMap<String, SourceFile>,
+}
+
+/// A rule file, whose whole is parsed on first use.
+#[derive(Debug)]
+struct SourceFile {
+    text: FileText,
+    parsed: OnceLock<Option<RuleFile>>,
 }
 
 /// What reports say of an issuer.
@@ -187,22 +196,32 @@ impl Catalog {
         Some((TokenIndex(i as u32), &self.tokens[i]))
     }
 
-    /// How credentials of a rule are asked about and ended; `None` if there is no such rule. Reads the rule's file: callers keep
-    /// the result.
+    /// How credentials of a rule are asked about and ended; `None` if there is no such rule here.
     pub fn ask(&self, rule: &str) -> Option<Ask> {
-        let (issuer, id) = rule.split_once('.')?;
-        let text = self.texts.get(issuer)?;
-        // Both succeeded before: embedded files in a test, the user's own when they were loaded.
-        let (text, file) = super::parse(&text.name, &text.text).ok()?;
-        let token = file.tokens.iter().map(toml::Spanned::get_ref).find(|t| t.id.get_ref() == id)?;
-        super::ask::compile(&text, &file, token, &part_names(token).ok()?).ok()
+        self.find(rule).and_then(|(index, _)| self.asking(index)).cloned()
+    }
+
+    /// How a token type is asked about and ended; read from its rule file on first use. `None` only for a file with faults,
+    /// which loading would have told.
+    pub fn asking(&self, index: TokenIndex) -> Option<&Ask> {
+        let make = || {
+            let rule = self.token(index);
+            let SourceFile { text, parsed } = self.sources.get(&rule.issuer)?;
+            let parse = || super::parse(&text.name, &text.text).ok().map(|(_, file)| file);
+            let file = parsed.get_or_init(parse).as_ref()?;
+            let token = file.tokens.iter().find(|t| *t.get_ref().id.get_ref() == rule.id)?.get_ref();
+            ask::compile(text, file, token, &part_names(token).ok()?).ok().map(Box::new)
+        };
+        self.asks.get(index.0 as usize)?.get_or_init(make).as_deref()
     }
 
     fn add(&mut self, text: &FileText, file: &RuleFile, tokens: Vec<(&Token, TokenRule)>, faults: &mut Vec<Fault>) {
         let issuer = file.issuer.id.get_ref();
         let base = self.tokens.len();
         let (kept, rules): (Vec<&Token>, Vec<TokenRule>) = tokens.into_iter().unzip();
+        self.asks.extend(rules.iter().map(|_| OnceLock::new()));
         self.tokens.extend(rules);
+        self.sources.insert(issuer.clone(), SourceFile { text: text.clone(), parsed: OnceLock::new() });
         for (i, token) in kept.iter().enumerate() {
             let Some(pair) = &token.pair else { continue };
             let pair = (pair.get_ref(), pair.span());
@@ -228,7 +247,6 @@ impl Catalog {
             admin_scopes: file.issuer.admin_scopes.iter().map(|s| s.to_ascii_lowercase()).collect(),
         };
         self.issuers.insert(issuer.clone(), info);
-        self.texts.insert(issuer.clone(), text.clone());
     }
 }
 

@@ -6,11 +6,9 @@ mod calls;
 mod coverage;
 mod expand;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ask::{self, Ask};
-use super::catalog::part_names;
+use super::ask;
 use super::make::{self, Random};
 use super::schema::{RuleFile, Test};
 use super::{Catalog, Fault, FileText, Selection};
@@ -40,7 +38,7 @@ pub fn check(text: &FileText, file: &RuleFile) -> Outcome {
         Err(faults) => return Outcome { tests: 0, faults },
     };
     lint(text, file, &catalog, &mut outcome.faults);
-    let asks = match asks(text, file) {
+    let asks = match ask::compile_all(text, file) {
         Ok(asks) => asks,
         Err(faults) => {
             outcome.faults.extend(faults);
@@ -61,29 +59,6 @@ pub fn check(text: &FileText, file: &RuleFile) -> Outcome {
         outcome.faults.extend(failed.map(|message| text.fault(test.span(), message)));
     }
     outcome
-}
-
-/// The asking parts of all token types of a file, by id.
-///
-/// # Errors
-/// Every fault.
-pub fn asks(text: &FileText, file: &RuleFile) -> Result<BTreeMap<String, Ask>, Vec<Fault>> {
-    let mut asks = BTreeMap::new();
-    let mut faults: Vec<Fault> = Vec::new();
-    for spanned in &file.tokens {
-        let token = spanned.get_ref();
-        // A pattern that cannot be read is a fault of the catalog.
-        let Ok(parts) = part_names(token) else { continue };
-        match ask::compile(text, file, token, &parts) {
-            Ok(ask) => drop(asks.insert(token.id.get_ref().clone(), ask)),
-            Err(more) => more.into_iter().for_each(|f| {
-                if !faults.contains(&f) {
-                    faults.push(f);
-                }
-            }),
-        }
-    }
-    if faults.is_empty() { Ok(asks) } else { Err(faults) }
 }
 
 fn lint(text: &FileText, file: &RuleFile, catalog: &Catalog, faults: &mut Vec<Fault>) {

@@ -7,7 +7,7 @@
 mod body;
 mod pick;
 
-pub use body::Body;
+pub use body::{Body, strict};
 pub use pick::{MAX_SCOPES, MAX_VALUE, Source, item, principal, take, values};
 
 use serde_json::Value;
@@ -134,4 +134,4 @@ fn equals(expected: &Expected, value: &Value, body: &Body<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

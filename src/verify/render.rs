@@ -43,7 +43,7 @@ pub fn request(
         url.push(if i == 0 { '?' } else { '&' });
         url.push_str(&template::percent(name.as_bytes(), false));
         url.push('=');
-        url.push_str(&Zeroizing::new(template.fill(values, Encode::Percent)?.to_string()));
+        url.push_str(&template.fill(values, Encode::All)?);
     }
     let mut headers: Vec<(String, Zeroizing<String>)> = Vec::new();
     for (name, template) in &request.headers {
@@ -129,7 +129,7 @@ fn body(body: &Body, values: &Values, secrets: &[&[u8]]) -> Result<Rendered, Unf
                 }
                 out.push_str(&template::percent(name.as_bytes(), false));
                 out.push('=');
-                out.push_str(&template.fill(values, Encode::Percent)?);
+                out.push_str(&template.fill(values, Encode::All)?);
             }
             (Some("application/x-www-form-urlencoded"), Zeroizing::new(out.as_bytes().to_vec()))
         }
@@ -181,3 +181,6 @@ fn wipe(value: &mut serde_json::Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,30 @@ pub fn compile(text: &FileText, file: &RuleFile, token: &Token, parts: &BTreeSet
     if c.faults.is_empty() { Ok(ask) } else { Err(c.faults) }
 }
 
+/// The asking parts of all token types of a file, by id.
+///
+/// # Errors
+/// Every fault, each once.
+pub fn compile_all(text: &FileText, file: &RuleFile) -> Result<BTreeMap<String, Ask>, Vec<Fault>> {
+    let mut asks = BTreeMap::new();
+    let mut faults: Vec<Fault> = Vec::new();
+    for token in file.tokens.iter().map(Spanned::get_ref) {
+        // A pattern that cannot be read is a fault of the catalog.
+        let Ok(parts) = part_names(token) else { continue };
+        match compile(text, file, token, &parts) {
+            Ok(ask) => drop(asks.insert(token.id.get_ref().clone(), ask)),
+            Err(more) => {
+                for fault in more {
+                    if !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
+                }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(asks) } else { Err(faults) }
+}
+
 /// Parses `90s`, `10m`, `1h`, `2d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);

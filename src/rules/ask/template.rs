@@ -59,8 +59,10 @@ pub enum Op {
 pub enum Encode {
     /// As they are.
     Plain,
-    /// Percent-encoded, unless the template does so itself.
+    /// Percent-encoded, unless the template does so itself; the text around them stays.
     Percent,
+    /// The same, and in the text around them what a query must not hold.
+    All,
 }
 
 /// Why a template could not be filled. Holds no value.
@@ -177,6 +179,9 @@ impl Template {
         let mut out = Zeroizing::new(String::new());
         for piece in &self.pieces {
             match piece {
+                Piece::Text(text) if encode == Encode::All => {
+                    out.push_str(&percent_all_but(text.as_bytes(), b"/,:@!$'()*;?"))
+                }
                 Piece::Text(text) => out.push_str(text),
                 Piece::Value { name, ops } => {
                     let value = values.get(name).ok_or_else(|| Unfilled::Missing(name.clone()))?;
@@ -185,7 +190,7 @@ impl Template {
                         return Err(Unfilled::Unfit(format!("the credential's `{name}` is too long")));
                     }
                     let encoded = ops.last().is_some_and(|op| matches!(op, Op::Url | Op::Path));
-                    if encode == Encode::Percent && !encoded {
+                    if encode != Encode::Plain && !encoded {
                         out.push_str(&percent(&value, false));
                     } else {
                         let text = std::str::from_utf8(&value);
@@ -263,9 +268,13 @@ pub fn apply(ops: &[Op], value: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// Percent-encodes all but unreserved characters (RFC 3986, section 2.3), and `/` if it is kept.
 pub fn percent(value: &[u8], keep_slash: bool) -> String {
+    percent_all_but(value, if keep_slash { b"/" } else { b"" })
+}
+
+fn percent_all_but(value: &[u8], kept: &[u8]) -> String {
     let mut out = String::with_capacity(value.len());
     for &byte in value {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || keep_slash && byte == b'/' {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || kept.contains(&byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! What is wrong with an asking part, and where.
 
-use crate::rules::{self, check};
+use crate::rules;
 
 const HEAD: &str = "[issuer]\nid = \"x\"\nname = \"X\"\n[endpoint.api]\ndefault = \"https://api.example.com\"\n[[token]]\nid = \"t\"\nname = \"T\"\nbound_to = \"user\"\nanchors = [\"xyz_\"]\nregex = '(?<secret>xyz_(?<org>[a-z]{2})[0-9a-z]{10})'\n";
 const STEP: &str = "[[verify.v]]\nrequest = { method = \"GET\", path = \"/\", bearer = \"{secret}\" }\n";
@@ -11,7 +11,7 @@ fn faults(body: &str) -> Vec<String> {
     let text = format!("{HEAD}{body}");
     match rules::parse("x.toml", &text) {
         Ok((text, file)) => {
-            let mut faults = check::asks(&text, &file).err().unwrap_or_default();
+            let mut faults = super::compile_all(&text, &file).err().unwrap_or_default();
             faults.extend(super::lint::unused(&text, &file));
             faults.iter().map(ToString::to_string).collect()
         }
@@ -146,7 +146,7 @@ fn public_addresses_are_https_and_their_own() {
         let body = format!("verify = \"v\"\n{STEP}{JUDGED}");
         let text = format!("{HEAD}{body}").replace("https://api.example.com", address);
         let (text, file) = rules::parse("x.toml", &text).unwrap();
-        assert_eq!(check::asks(&text, &file).is_ok(), right, "{address}");
+        assert_eq!(super::compile_all(&text, &file).is_ok(), right, "{address}");
     }
 }
 
@@ -154,7 +154,7 @@ fn public_addresses_are_https_and_their_own() {
 fn a_label_of_a_host_is_one_plain_label() {
     let text = format!("{HEAD}verify = \"v\"\n{STEP}{JUDGED}").replace("https://api.", "https://{org}.");
     let (text, file) = rules::parse("x.toml", &text).unwrap();
-    let asks = check::asks(&text, &file).unwrap();
+    let asks = super::compile_all(&text, &file).unwrap();
     let endpoint = &asks["t"].endpoints["api"];
     let public = |org: &str| {
         let mut values = super::Values::default();
@@ -173,6 +173,6 @@ fn a_step_that_waits_for_a_part_of_other_tokens_is_left_out() {
     let step = "[[verify.v]]\nwhen = \"{site}\"\nrequest = { method = \"GET\", path = \"/{site}\" }\n";
     let (text, file) =
         rules::parse("x.toml", &format!("{HEAD}verify = \"v\"\n{other}{step}{JUDGED}{STEP}{JUDGED}")).unwrap();
-    let asks = check::asks(&text, &file).unwrap_or_else(|f| panic!("{f:?}"));
+    let asks = super::compile_all(&text, &file).unwrap_or_else(|f| panic!("{f:?}"));
     assert_eq!((asks["t"].verify.len(), asks["o"].verify.len()), (1, 2));
 }

@@ -428,20 +428,20 @@ pub enum Decoder {
     Base64Text,
     /// `{"account": "…"}` of an AWS access key id.
     AwsAccount,
-    /// `{"caveats": ["…"], "location": "…", "identifier": "…"}`.
+    /// `{"location": "…", "identifier": "…", "caveats": ["…"], "tags": {"0": […], …}}` of a macaroon, version 1 or 2 in base64.
+    /// `tags` has the caveats that are JSON arrays beginning with a number: the rest of the array, under that number.
     Macaroon,
     /// `{"o": n, "u": n, …}`: the routing payload of a GitLab token, numbers in base 10.
     GitlabRoutable,
-    /// `{"user": "…", "host": "…", "path": "…", "query": {…}}`.
+    /// `{"scheme": "…", "user": "…", "host": "…", "port": n, "path": "…", "query": {…}}`.
     Url,
     /// Query parameters of a URL or query string, by name.
     Query,
-    /// `{"comment": "…", "type": "…"}` of an OpenSSH or PuTTY private key.
+    /// `{"type": "…", "fingerprint": "SHA256:…", "comment": "…"}` of an OpenSSH or PuTTY private key. An encrypted OpenSSH key
+    /// keeps its comment to itself.
     SshKey,
-    /// `{"user_ids": ["…"]}` of an OpenPGP private key.
+    /// `{"user_ids": ["…"], "created": n, "fingerprint": "…"}` of an OpenPGP private key.
     PgpKey,
-    /// `{"users": ["…"], "servers": ["…"], …}` of a kubeconfig.
-    Kubeconfig,
     /// `{"type": "RSA", "modulus": "…", "sha256": "…", "md5": "…"}` of a PEM private key: its public half, as JSON Web Keys,
     /// Snowflake and Oracle Cloud name it.
     PrivateKey,

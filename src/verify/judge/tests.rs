@@ -2,15 +2,15 @@
 //! The traps: replies that look like a verdict and are none.
 
 use super::*;
+use crate::rules;
 use crate::rules::ask::Ask;
-use crate::rules::{self, check};
 
 /// The asking part of a token type with these steps.
 pub(crate) fn ask(steps: &str) -> Ask {
     let head = "[issuer]\nid = \"x\"\nname = \"X\"\n[endpoint.api]\ndefault = \"https://api.example.com\"\n[[token]]\nid = \"t\"\n\
                 name = \"T\"\nbound_to = \"user\"\nanchors = [\"xyz_\"]\nregex = '(?<secret>xyz_(?<org>[a-z]{2})[0-9a-z]{10})'\n";
     let (text, file) = rules::parse("x.toml", &format!("{head}{steps}")).unwrap();
-    let asks = check::asks(&text, &file).unwrap_or_else(|f| panic!("{f:?}"));
+    let asks = rules::ask::compile_all(&text, &file).unwrap_or_else(|f| panic!("{f:?}"));
     asks.into_values().next().unwrap()
 }
 
