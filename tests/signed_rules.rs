@@ -107,10 +107,7 @@ fn google_compares_the_public_half_and_ends_the_key_with_itself() {
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(sent[0].url, "https://oauth2.googleapis.com/token");
     let form = String::from_utf8(sent[0].body.clone()).unwrap();
-    assert!(
-        form.starts_with("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=eyJ"),
-        "{form}"
-    );
+    assert!(form.starts_with("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=eyJ"), "{form}");
     let place = "https://iam.googleapis.com/v1/projects/acme-prod/serviceAccounts/bot%40acme-prod.iam.gserviceaccount.com/keys/0c4f";
     assert_eq!(sent[1].url, format!("{place}:disable"));
     assert!(sent[1].headers.contains(&("authorization".into(), "Bearer at".into())));
