@@ -80,7 +80,7 @@ impl AccountMap {
     /// # Errors
     /// What is wrong, with file, line and column.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
-        let place = FileText { name: name.to_owned(), text: text.into() };
+        let place = FileText { name: name.to_owned(), text: text.to_owned().into() };
         let document: Document =
             toml::from_str(text).map_err(|e| place.fault(e.span().unwrap_or(0..0), e.message().to_owned()))?;
         let mut map = Self::default();

@@ -140,6 +140,7 @@ fn condition(condition: &Condition) -> String {
             Expected::Text(text) => format!("\"{text}\""),
             Expected::Number(n) => n.to_string(),
             Expected::Bool(b) => b.to_string(),
+            Expected::Filled(template) => format!("\"{}\"", template.shown()),
         };
         all.push(format!("{} = {}", pointer.as_str(), values.iter().map(value).collect::<Vec<_>>().join(" or ")));
     }
