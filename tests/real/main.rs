@@ -15,4 +15,6 @@ mod story;
 
 mod accounts;
 mod aws;
+mod login_servers;
+mod signed_rules;
 mod tokens;

@@ -2,7 +2,7 @@
 //!
 //! Contract: each way to ask has a test for active (with the account, if it gives one), inactive and unknown; each way to
 //! act one that works and one that does not; each offline identity one. What is signed with a private key is left out: a made-up
-//! key cannot sign, so `tests/signed_rules.rs` tests those with real ones.
+//! key cannot sign, so `tests/real/signed_rules.rs` tests those with real ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
 //! Servers that are scripts: what a log-in makes of what they say, and what it never says to them. Real servers:
-//! `tests/login_servers.rs`.
+//! `tests/real/login_servers.rs`.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,15 +1,13 @@
 //! Both engines say the same of random histories, packed with deltas and as loose objects, to the last byte.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::tokens::Random;
+use crate::support::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use support::tokens::Random;
-use support::*;
 
 /// A random line: mostly text, sometimes a credential in one of many clothes, or half of one.
 fn line(random: &mut Random) -> String {
@@ -87,7 +85,7 @@ fn edit(files: &mut Files, random: &mut Random) {
 }
 
 fn commit(script: &mut Vec<u8>, at: usize, branch: usize, from: Option<usize>, merge: Option<usize>, files: &Files) {
-    let time = support::repo::START + 600 * at as i64;
+    let time = crate::support::repo::START + 600 * at as i64;
     let mut say = |text: String| script.extend_from_slice(text.as_bytes());
     say(format!("commit refs/heads/b{branch}\nmark :{}\ncommitter A B <a@example.org> {time} +0000\n", at + 1));
     say(format!("data 8\nchange {}\n", at % 10));

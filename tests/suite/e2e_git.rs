@@ -1,9 +1,7 @@
 //! A secret is found wherever git can hold it, and its place is told: the binary on repositories made by git.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::*;
+use crate::support::*;
 
 /// Text with the token in line 3.
 fn third(token: &str) -> String {

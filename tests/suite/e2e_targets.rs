@@ -1,10 +1,8 @@
 //! What a scan can be pointed at, and how much of a history it looks at.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::server::Server;
-use support::*;
+use crate::support::server::Server;
+use crate::support::*;
 
 /// A repository with a token in a deleted file, cloned bare to where a server finds it.
 fn served(word: &str) -> (Repo, String, String) {

@@ -1,8 +1,6 @@
 //! The network against real servers on loopback: what is refused, what is bounded, what is never followed or kept.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::IpAddr;
@@ -10,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::http::{Act, Http, reply};
+use crate::support::http::{Act, Http, reply};
 use unsprawl::rules::schema::ask::Method;
 use unsprawl::verify::guard::{Guard, Looking, Lookup, internal};
 use unsprawl::verify::network::{Network, Options, Proxy, USER_AGENT, authorities};
@@ -373,13 +371,13 @@ fn certificates_are_checked_and_authorities_can_be_added() {
         let failed = ask(options.clone(), request);
         assert!(matches!(&failed, Err(Failure::Unreachable(why)) if why.contains("certificate")), "{failed:?}");
     }
-    let folder = support::folder();
+    let folder = crate::support::folder();
     let file = folder.path().join("ca.pem");
-    support::write(&file, &pem);
+    crate::support::write(&file, &pem);
     let trusting = Options { authorities: authorities(&file).unwrap(), ..options };
     assert_eq!(ask(trusting.clone(), get(&url("issuer.example"), false)).unwrap().body, b"ok");
     let other = ask(trusting, get(&url("other.example"), false));
     assert!(matches!(&other, Err(Failure::Unreachable(why)) if why.contains("certificate")), "{other:?}");
-    support::write(&file, "no certificate");
+    crate::support::write(&file, "no certificate");
     assert!(authorities(&file).unwrap_err().contains("ca.pem"));
 }

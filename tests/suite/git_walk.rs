@@ -1,13 +1,11 @@
 //! What the walk shows is what git shows, for every form a repository can be stored in.
 #![allow(clippy::unwrap_used)]
 
-mod repositories;
-
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use repositories::{Collect, commit, expected, git_in, repository};
+use crate::repositories::{Collect, commit, expected, git_in, repository};
 use unsprawl::model::{NoteKind, ObjectId};
 use unsprawl::notes::Notes;
 use unsprawl::source::git::store::ObjectStore;

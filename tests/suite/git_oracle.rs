@@ -1,11 +1,9 @@
 //! Attribution and parts of history against a slow oracle: git itself, asked commit by commit about random histories.
 #![allow(clippy::unwrap_used)]
 
-mod git_repo;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use git_repo::random::{History, make, plan};
+use crate::git_repo::random::{History, make, plan};
 use proptest::prelude::*;
 use unsprawl::model::{NoteKind, ObjectId, PlaceKind};
 use unsprawl::source::git::select::{Part, Since, select};

@@ -2,14 +2,12 @@
 //! out is told.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use support::*;
+use crate::support::*;
 use zip::write::SimpleFileOptions;
 
 /// Bytes of memory that a scan may take at most: far below what the hostile files of these tests expand to.

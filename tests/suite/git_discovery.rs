@@ -1,14 +1,12 @@
 //! What a path is, which names a repository has, and which files its index vouches for.
 #![allow(clippy::unwrap_used)]
 
-mod git_repo;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use git_repo::{Loaded, Repo};
+use crate::git_repo::{Loaded, Repo};
 use unsprawl::model::NoteKind;
 use unsprawl::notes::Notes;
 use unsprawl::source::git::discover::{DiscoverError, Position, Repository, discover};

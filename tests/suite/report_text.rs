@@ -1,10 +1,8 @@
 //! What people see: text and the summary.
 #![allow(clippy::unwrap_used)]
 
-mod report_samples;
-
+use crate::report_samples::*;
 use insta::assert_snapshot;
-use report_samples::*;
 use unsprawl::model::*;
 use unsprawl::report::{Format, Options, Style, summary};
 

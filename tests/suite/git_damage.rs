@@ -1,13 +1,11 @@
 //! Damaged object databases: whatever is cut or flipped, what is shown is right or the damage is reported.
 #![allow(clippy::unwrap_used)]
 
-mod repositories;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use repositories::{Collect, expected, git_in, repository};
+use crate::repositories::{Collect, expected, git_in, repository};
 use unsprawl::model::{NoteKind, ObjectId};
 use unsprawl::notes::Notes;
 use unsprawl::source::git::store::ObjectStore;

@@ -1,15 +1,13 @@
 //! `unsprawl scan` and `unsprawl verify` with issuers on loopback: what is asked, how often, of whom, and what is told.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use crate::support::http::{self, Act, Http};
+use crate::support::{Unsprawl, folder, pat, unsprawl, write};
 use serde_json::{Value, json};
-use support::http::{self, Act, Http};
-use support::{Unsprawl, folder, pat, unsprawl, write};
 
 /// A rule file of an issuer that only these tests know: one endpoint, one step.
 const ACME: &str = r#"
@@ -37,7 +35,7 @@ scopes = { header = "x-scopes", split = "," }
 
 /// The secret of a made-up key.
 fn key(word: &str) -> String {
-    let mut random = support::tokens::Random::of(word);
+    let mut random = crate::support::tokens::Random::of(word);
     (0..32).map(|_| char::from_digit((random.next() % 16) as u32, 16).unwrap()).collect()
 }
 
@@ -72,12 +70,12 @@ impl Bench {
 }
 
 /// The findings of a JSON report on standard output.
-fn findings(output: &support::Output) -> Vec<Value> {
+fn findings(output: &crate::support::Output) -> Vec<Value> {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", output.stderr));
     report["findings"].as_array().unwrap().clone()
 }
 
-fn one(output: &support::Output) -> Value {
+fn one(output: &crate::support::Output) -> Value {
     let mut all = findings(output);
     assert_eq!(all.len(), 1, "{all:#?}");
     all.remove(0)
@@ -107,7 +105,7 @@ fn a_scan_asks_once_remembers_and_asks_again_when_told() {
     let target = std::path::Path::new(&scanned).parent().unwrap().display().to_string();
     let scan = |more: &[&str]| bench.run(&[&["scan", "-fjson", "--endpoint", &endpoint, &target], more].concat()).run();
     let first = scan(&["-vvv"]);
-    let by_state = |output: &support::Output| -> BTreeMap<String, Value> {
+    let by_state = |output: &crate::support::Output| -> BTreeMap<String, Value> {
         findings(output).into_iter().map(|f| (f["validity"]["state"].as_str().unwrap().to_owned(), f)).collect()
     };
     let found = by_state(&first);
@@ -287,7 +285,7 @@ fn credentials_in_hand_and_of_a_report() {
     assert_eq!(ask("x", &["--type", "acme.kye"]).code, 2);
 
     // A report says where they stand: in a file, in history, and one that is gone.
-    let mut repo = support::Repo::new();
+    let mut repo = crate::support::Repo::new();
     repo.put("a.txt", format!("acmekey_{live}\n"));
     repo.put("a.txt", "gone\n");
     repo.write("b.txt", format!("acmekey_{dead}\n"));

@@ -1,12 +1,10 @@
 //! A scanned repository can make nothing run: each of its traps is shown to work with git, and then to be left alone.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use support::*;
+use crate::support::*;
 
 /// A repository whose configuration, attributes and hooks all lead to a script that leaves a mark.
 struct Trap {

@@ -1,15 +1,13 @@
 //! Text in other clothes, committed to a history: encodings, compression, archives, odd names.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::ffi::OsStr;
 use std::io::{Cursor, Write};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::support::*;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use support::*;
 
 /// Commits one file and deletes it again, so that only history has it. Gives the scan and the commit.
 fn committed(path: &str, bytes: impl AsRef<[u8]>) -> (Scan, String) {

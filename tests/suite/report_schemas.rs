@@ -1,11 +1,9 @@
 //! Machine formats against their schemas, with every shape of report and with hostile ones.
 #![allow(clippy::unwrap_used)]
 
-mod report_samples;
-
+use crate::report_samples::*;
 use jsonschema::Validator;
 use proptest::prelude::*;
-use report_samples::*;
 use serde_json::Value;
 use std::sync::LazyLock;
 use unsprawl::model::*;
@@ -17,13 +15,13 @@ fn schema(text: &str) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-const REPORT: &str = include_str!("../schemas/report.v1.schema.json");
-const LOCATION: &str = include_str!("../schemas/location.v1.schema.json");
+const REPORT: &str = include_str!("../../schemas/report.v1.schema.json");
+const LOCATION: &str = include_str!("../../schemas/location.v1.schema.json");
 static REPORT_V1: LazyLock<Validator> = LazyLock::new(|| schema(REPORT));
 static LOCATION_V1: LazyLock<Validator> = LazyLock::new(|| schema(LOCATION));
 static SARIF: LazyLock<Validator> = LazyLock::new(|| {
     // Two language patterns of the official schema have a stray `]`, which is no valid regex for JSON Schema.
-    let text = include_str!("../schemas/sarif-2.1.0.schema.json");
+    let text = include_str!("../../schemas/sarif-2.1.0.schema.json");
     schema(&text.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$"))
 });
 

@@ -1,9 +1,7 @@
 //! Who brought a credential, who removed it and where it stands, for every way git can hold it.
 #![allow(clippy::unwrap_used)]
 
-mod git_repo;
-
-use git_repo::{Repo, START};
+use crate::git_repo::{Repo, START};
 use unsprawl::model::PlaceKind;
 use unsprawl::source::git::tips::Reach;
 

@@ -1,10 +1,8 @@
 //! Damaged repositories: the damage is named, everything else is scanned, the exit code is 3.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::tokens::Random;
-use support::*;
+use crate::support::tokens::Random;
+use crate::support::*;
 
 /// Text that does not compress well and is no delta of anything.
 fn noise(word: &str, lines: usize) -> String {

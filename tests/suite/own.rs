@@ -1,9 +1,7 @@
 //! Owner, posture, severity and pseudonyms on findings made by hand.
 #![allow(clippy::unwrap_used)]
 
-mod report_samples;
-
-use report_samples::*;
+use crate::report_samples::*;
 use unsprawl::model::*;
 use unsprawl::own::accounts::AccountMap;
 use unsprawl::own::authors::Authors;
@@ -147,9 +145,9 @@ fn posture_says_only_what_is_known() {
 
 #[test]
 fn every_row_of_the_severity_table_is_in_the_readme() {
-    let source = include_str!("../src/own/severity.rs");
+    let source = include_str!("../../src/own/severity.rs");
     let rows: Vec<&str> = source.lines().filter_map(|l| l.strip_prefix("//! |")).collect();
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     assert!(rows.len() > 8);
     for row in rows {
         assert!(readme.contains(&format!("|{row}")), "README lacks |{row}");

@@ -1,11 +1,9 @@
 //! However objects are stored and whatever kind of repository holds them, the same is found.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::path::Path;
 
-use support::*;
+use crate::support::*;
 
 /// A history with deltas to be made of: a long file that changes, with one token for a while and another one for good.
 struct History {

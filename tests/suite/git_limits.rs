@@ -1,9 +1,7 @@
 //! Attribution where objects are missing, and where trees are made to exhaust whoever reads them.
 #![allow(clippy::unwrap_used)]
 
-mod git_repo;
-
-use git_repo::{Repo, START};
+use crate::git_repo::{Repo, START};
 use unsprawl::model::{NoteKind, PlaceKind};
 
 #[test]

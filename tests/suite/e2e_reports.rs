@@ -1,13 +1,11 @@
 //! What a run says and what it keeps to itself: formats, files, exit codes, redaction.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::*;
 use jsonschema::Validator;
 use serde_json::Value;
-use support::*;
 
 const FORMATS: [&str; 4] = ["text", "json", "jsonl", "sarif"];
 
@@ -59,10 +57,10 @@ fn valid(schema: &Validator, text: &[u8]) -> Value {
 
 #[test]
 fn machine_formats_fit_their_schemas() {
-    let report = schema(include_str!("../schemas/report.v1.schema.json"));
-    let location = schema(include_str!("../schemas/location.v1.schema.json"));
+    let report = schema(include_str!("../../schemas/report.v1.schema.json"));
+    let location = schema(include_str!("../../schemas/location.v1.schema.json"));
     // Two language patterns of the official schema have a stray `]`, which is no valid regex for JSON Schema.
-    let sarif = include_str!("../schemas/sarif-2.1.0.schema.json").replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
+    let sarif = include_str!("../../schemas/sarif-2.1.0.schema.json").replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
     let sarif = schema(&sarif);
     let s = sample();
     let empty = folder();
