@@ -270,9 +270,14 @@ fn parse_sha256(line: &str) -> Option<[u8; 32]> {
     id.as_bytes().try_into().ok()
 }
 
-/// Armour with one line a line, whatever a string literal or an indented block made of it.
+/// Armour with one line a line, whatever a string literal, an indented block or a single long line made of it.
 fn armour_lines(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).replace("\\r", "\n").replace("\\n", "\n")
+    let mut text = String::from_utf8_lossy(value).replace("\\r", "\n").replace("\\n", "\n");
+    let ends = text.find("-----BEGIN ").and_then(|at| Some(at + 11 + text[at + 11..].find("-----")? + 5));
+    if let Some(end) = ends {
+        text.insert(end, '\n');
+    }
+    text.replace("-----END ", "\n-----END ")
 }
 
 /// An armoured key as a file of its own would have it, so that the same key is the same credential in JSON, in YAML and in a
@@ -286,7 +291,12 @@ pub fn normal_armour(value: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(header.trim().as_bytes());
         out.push(b'\n');
     }
-    for line in armour_body(value).chunks(64) {
+    let body = armour_body(value);
+    // Not in lines that could be told apart: as it stands there, rather than without its body.
+    if body.is_empty() {
+        return None;
+    }
+    for line in body.chunks(64) {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
@@ -339,6 +349,11 @@ mod tests {
         assert_eq!(want, file.as_bytes());
         assert_eq!(normal_armour(json.trim_end_matches("\\n").as_bytes()).unwrap(), want);
         assert_eq!(normal_armour(yaml.trim_end().as_bytes()).unwrap(), want);
+        for between in ["", " "] {
+            let one_line = file.trim_end().replace('\n', between);
+            assert_eq!(normal_armour(one_line.as_bytes()).unwrap(), want);
+        }
+        assert_eq!(normal_armour(b"-----BEGIN PRIVATE KEY-----: MIIB-----END PRIVATE KEY-----"), None);
         assert_eq!(normal_armour(b"token"), None);
     }
 

@@ -74,15 +74,18 @@ fn is_armoured_key(value: &[u8]) -> bool {
     if body.len() < 40 {
         return false;
     }
+    if value.starts_with(b"-----BEGIN PGP") {
+        return starts_with_secret_key_packet(&body);
+    }
     let usable = body.len() - body.len() % 4;
     let Ok(bytes) = STANDARD.decode(&body[..usable]) else {
-        // PGP armour ends with a checksum that makes the whole undecodable; its first lines must still decode.
+        // Damaged somewhere: the first line must still decode.
         return STANDARD.decode(&body[..40]).is_ok();
     };
     if noise::shannon(&bytes[..bytes.len().min(512)]) < 3.0 {
         return false;
     }
-    if value.starts_with(b"-----BEGIN PGP") || memchr::memmem::find(value, b"ENCRYPTED").is_some() {
+    if memchr::memmem::find(value, b"ENCRYPTED").is_some() {
         return true;
     }
     if bytes.starts_with(b"openssh-key-v1\0") {
@@ -100,6 +103,13 @@ fn is_armoured_key(value: &[u8]) -> bool {
         [0x3f, 0x6f, ..] => true,
         _ => false,
     }
+}
+
+/// A secret key packet of OpenPGP, old or new form, comes first: RFC 9580, sections 4.2 and 5.5.1. The armour's checksum makes
+/// the whole undecodable, so only the first line is looked at.
+fn starts_with_secret_key_packet(body: &[u8]) -> bool {
+    let first = STANDARD.decode(&body[..40]);
+    first.is_ok_and(|bytes| matches!(bytes[0], 0x94..=0x97 | 0xc5) && noise::shannon(&bytes) >= 3.0)
 }
 
 #[cfg(test)]
