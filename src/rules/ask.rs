@@ -12,7 +12,7 @@ pub mod template;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use super::schema::ask::{By, Decoder, Effect, Method, Protocol, Sign as SignSpec, Tool};
+pub use super::schema::ask::{By, Change, Decoder, Effect, Method, Protocol, Sign as SignSpec, Tool};
 pub use compile::{compile, compile_all};
 pub use facts::{Condition, Expected, Facts, Item, Pick, PickFrom, says_nothing};
 pub use pointer::Pointer;
@@ -128,6 +128,11 @@ impl Step {
     pub fn decides(&self) -> bool {
         matches!(self.call, Call::Login(_)) || !self.active.is_empty() || !self.inactive.is_empty()
     }
+
+    /// Whether it is a log-in that changes something.
+    pub fn changes_by_login(&self) -> bool {
+        matches!(&self.call, Call::Login(login) if login.change.is_some())
+    }
 }
 
 /// What is sent in a step.
@@ -215,6 +220,8 @@ pub struct Login {
     pub protocol: Option<Protocol>,
     /// Names as `verify::login` expects them. A part that the credential does not have is the empty text.
     pub templates: Vec<(&'static str, Template)>,
+    /// What is changed once logged in; only in the last step of a way to revoke.
+    pub change: Option<Change>,
 }
 
 /// What a credential tells by itself.

@@ -1,12 +1,13 @@
 //! Log-ins that are not HTTP: databases, queues, mail and directories.
 //!
-//! Contract: one attempt, read-only, over TLS where the protocol has it; a password goes in clear only to loopback or to a
+//! Contract: one attempt, read-only unless it has a `change`, over TLS where the protocol has it; a password goes in clear only to loopback or to a
 //! host for which the user said so. Whatever answers is hostile: each reply is read with bounds and parsed without panics.
 //! `Denied` only where the server says that the credentials are wrong or the account locked, and `Accepted` only where it
 //! asked for a password and took it: a server that lets anybody in tells nothing.
 
 mod amqp;
 mod bson;
+mod change;
 mod imap;
 mod ldap;
 mod mongodb;
@@ -26,7 +27,7 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::transport::{Answer, Failure, LogIn};
-use crate::rules::schema::ask::Protocol;
+use crate::rules::schema::ask::{Change, Protocol};
 pub use wire::{Stream, Wire};
 
 /// How long one log-in may take, from the first byte on.
@@ -54,6 +55,7 @@ pub struct Account {
     password: Zeroizing<String>,
     database: String,
     source: String,
+    change: Option<(Change, Zeroizing<String>)>,
 }
 
 /// What is known of an account after it logged in, by the names of a principal; others become further facts.
@@ -66,6 +68,10 @@ enum Trouble {
     Denied(String),
     /// Anything else the server said.
     Unclear(String),
+    /// There is no such account to change.
+    Gone(String),
+    /// A change was sent, and whether it was made is not known.
+    Perhaps(String),
     /// The connection.
     Failed(Failure),
 }
@@ -111,12 +117,15 @@ async fn ask_within(within: Duration, dial: &impl Dial, request: &LogIn) -> Resu
     };
     let told = tokio::time::timeout(within, attempt).await.unwrap_or(Err(Trouble::Failed(Failure::TimedOut)));
     match told {
+        Ok(_) if account.change.is_some() => Ok(Answer::Changed),
         Ok(mut facts) => {
             facts.push(("server".to_owned(), format!("{}:{}", account.host, account.port)));
             Ok(Answer::Accepted(facts.into_iter().map(|(name, value)| (name, shown(&value))).collect()))
         }
         Err(Trouble::Denied(reason)) => Ok(Answer::Denied(shown(&reason))),
         Err(Trouble::Unclear(reason)) => Ok(Answer::Unclear(shown(&reason))),
+        Err(Trouble::Gone(reason)) => Ok(Answer::Gone(shown(&reason))),
+        Err(Trouble::Perhaps(reason)) => Ok(Answer::Perhaps(shown(&reason))),
         Err(Trouble::Failed(failure)) => Err(failure),
     }
 }
@@ -146,12 +155,15 @@ pub async fn replay(protocol: Protocol, stream: impl Stream + 'static) -> Result
         password: Zeroizing::new("p".into()),
         database: "d".into(),
         source: String::new(),
+        change: None,
     };
     let mut wire = Wire::in_clear(stream);
     match converse(protocol, &account, &mut wire).await {
         Ok(facts) => Ok(Answer::Accepted(facts)),
         Err(Trouble::Denied(reason)) => Ok(Answer::Denied(reason)),
         Err(Trouble::Unclear(reason)) => Ok(Answer::Unclear(reason)),
+        Err(Trouble::Gone(reason)) => Ok(Answer::Gone(reason)),
+        Err(Trouble::Perhaps(reason)) => Ok(Answer::Perhaps(reason)),
         Err(Trouble::Failed(failure)) => Err(failure),
     }
 }
@@ -185,6 +197,7 @@ fn account(request: &LogIn) -> Result<(Protocol, Account), String> {
     };
     let secure =
         secure || matches!((protocol, port), (Protocol::Smtp, 465) | (Protocol::Imap, 993) | (Protocol::Ldap, 636));
+    let change = change::wanted(protocol, request)?;
     let account = Account {
         host: host.to_owned(),
         port,
@@ -193,6 +206,7 @@ fn account(request: &LogIn) -> Result<(Protocol, Account), String> {
         password: Zeroizing::new(password.to_owned()),
         database: get("database").to_owned(),
         source: get("source").to_owned(),
+        change,
     };
     Ok((protocol, account))
 }

@@ -92,7 +92,7 @@ pub fn login(login: &Login, values: &Values) -> Result<LogIn, Unfilled> {
         };
         ready.push((*name, value));
     }
-    Ok(LogIn { protocol: login.protocol, values: ready })
+    Ok(LogIn { protocol: login.protocol, values: ready, change: login.change })
 }
 
 /// A path whose values brought no `.` or `..` segment with them: URL parsers resolve those.

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::transport::{Answer, Failure, LogIn, Outgoing, Reply};
+use crate::rules::schema::ask::Change;
 
 /// A log in a file of mode 0600, to which lines are appended.
 #[derive(Debug)]
@@ -59,7 +60,10 @@ impl RequestsLog {
         self.write(serde_json::json!({
             "time": jiff::Timestamp::now().to_string(),
             "issuer": issuer,
-            "method": "LOGIN",
+            "method": request.change.map_or("LOGIN", |change| match change {
+                Change::Lock => "LOCK",
+                Change::Unlock => "UNLOCK",
+            }),
             "host": request.place(),
             "path": "/",
             "attempt": 1,

@@ -242,7 +242,8 @@ fn capture(step: &Step, body: &Body<'_>, values: &mut Values) -> Result<(), Stri
 fn logged_in(answer: Answer, to: &mut Principal) -> Said {
     match answer {
         Answer::Denied(reason) => Said::Inactive(Some(reason)),
-        Answer::Unclear(reason) => Said::Unknown(reason),
+        Answer::Unclear(reason) | Answer::Gone(reason) | Answer::Perhaps(reason) => Said::Unknown(reason),
+        Answer::Changed => Said::Unknown("an account was changed instead of asked about".into()),
         Answer::Accepted(facts) => {
             for (name, value) in facts {
                 match name.as_str() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::rules::schema::ask::{Method, Protocol};
+use crate::rules::schema::ask::{Change, Method, Protocol};
 
 /// One request, ready to be sent.
 pub struct Outgoing {
@@ -39,8 +39,10 @@ impl fmt::Debug for Outgoing {
 pub struct LogIn {
     /// What is spoken; if not given, what the value `scheme` says.
     pub protocol: Option<Protocol>,
-    /// `scheme`, `host`, `port`, `user`, `password`, `database`, `source`; empty where not known.
+    /// `scheme`, `host`, `port`, `user`, `password`, `database`, `source`, `account`; empty where not known.
     pub values: Vec<(&'static str, Zeroizing<String>)>,
+    /// What is done to `account` once logged in.
+    pub change: Option<Change>,
 }
 
 impl LogIn {
@@ -71,8 +73,14 @@ pub enum Answer {
     Accepted(Vec<(String, String)>),
     /// Refused for its credentials; with the reason.
     Denied(String),
-    /// Neither; with the reason.
+    /// Neither; with the reason. Nothing was changed.
     Unclear(String),
+    /// The change was made, so the server says.
+    Changed,
+    /// There is no such account to change; with the reason.
+    Gone(String),
+    /// The change was sent, and whether it was made is not known; with the reason.
+    Perhaps(String),
 }
 
 /// What an issuer answered.

@@ -51,7 +51,7 @@ fn log_in(scheme: &str, facts: &serde_json::Value, port: &str, user: &str, passw
     let values = [("scheme", scheme), ("host", "127.0.0.1"), ("port", &port), ("user", user), ("password", password)];
     let values = values.into_iter().map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(ask(&Loopback, &LogIn { protocol: None, values })).unwrap()
+    runtime.block_on(ask(&Loopback, &LogIn { protocol: None, values, change: None })).unwrap()
 }
 
 fn has(answer: &Answer, name: &str, value: &str) -> bool {

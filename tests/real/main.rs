@@ -16,5 +16,6 @@ mod story;
 mod accounts;
 mod aws;
 mod login_servers;
+mod revoke_accounts;
 mod signed_rules;
 mod tokens;

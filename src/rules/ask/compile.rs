@@ -288,8 +288,11 @@ impl Compiler<'_> {
 
     fn login(&mut self, spanned: &Spanned<spec::Login>) -> Login {
         let login = spanned.get_ref();
+        if login.change.is_some() == login.account.is_empty() {
+            self.fault(spanned.span(), "a log-in has both `change` and the `account` that is changed, or neither");
+        }
         let templates = login.templates().map(|(name, text)| (name, self.checked(text, spanned.span())));
-        Login { protocol: login.protocol, templates: templates.to_vec() }
+        Login { protocol: login.protocol, templates: templates.to_vec(), change: login.change }
     }
 
     fn json(&mut self, value: &toml::Value, span: Span) -> Json {

@@ -101,6 +101,9 @@ pub(super) fn verify(c: &mut Compiler<'_>, steps: &[Step], spans: &[Span]) {
         c.fault(first.clone(), "no step has `active` or `inactive`");
     }
     for (step, span) in steps.iter().zip(spans) {
+        if step.changes_by_login() {
+            c.fault(span.clone(), "asking changes nothing: `change` is for revoking");
+        }
         let refusal = !step.inactive.is_empty() || !step.unknown.is_empty();
         if matches!(step.call, Call::Http(_)) && step.decides() && (step.active.is_empty() || !refusal) {
             let message =
@@ -156,6 +159,13 @@ pub(super) fn way(c: &mut Compiler<'_>, way: &Way, span: Span) {
     let Some(last) = way.steps.last() else { return };
     if last.done.is_empty() && matches!(last.call, Call::Http(_)) {
         c.fault(span.clone(), "the last step says when it is `done`");
+    }
+    let changing: Vec<bool> = way.steps.iter().map(Step::changes_by_login).collect();
+    if changing.iter().rev().skip(1).any(|c| *c) {
+        c.fault(span.clone(), "only the last step changes something");
+    }
+    if matches!(last.call, Call::Login(_)) && (!last.changes_by_login() || way.by != By::Admin) {
+        c.fault(span.clone(), "a way that ends with a log-in is an administrator's, and has a `change`");
     }
     for step in &way.steps {
         if !step.active.is_empty() || !step.inactive.is_empty() || !step.unknown.is_empty() {

@@ -129,7 +129,13 @@ fn played(reply: &TestReply, expander: &mut Expander<'_>) -> Result<Played, Stri
             "accepted" => Answer::Accepted(reply.headers.clone().into_iter().collect()),
             "denied" => Answer::Denied(reason),
             "unclear" => Answer::Unclear(reason),
-            other => return Err(format!("a log-in ends `accepted`, `denied` or `unclear`, not `{other}`")),
+            "changed" => Answer::Changed,
+            "gone" => Answer::Gone(reason),
+            "perhaps" => Answer::Perhaps(reason),
+            other => {
+                let all = "`accepted`, `denied` or `unclear`, and one that changes `changed`, `gone` or `perhaps`";
+                return Err(format!("a log-in ends {all}, not `{other}`"));
+            }
         }));
     }
     if !(100..600).contains(&reply.status) {

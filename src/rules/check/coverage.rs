@@ -68,7 +68,9 @@ pub(super) fn check(text: &FileText, file: &RuleFile, asks: &BTreeMap<String, As
         }
         let outcome = |t: &Test| t.expect.as_ref().and_then(|e| e.outcome.clone()).unwrap_or_default();
         let span = file.revoke.get(&name).map_or(0..0, Spanned::span);
-        if !of.iter().any(|t| outcome(t) == "done" && !t.sent.is_empty()) {
+        let by_login =
+            file.revoke.get(&name).is_some_and(|w| w.get_ref().steps.iter().all(|s| s.get_ref().login.is_some()));
+        if !of.iter().any(|t| outcome(t) == "done" && (by_login || !t.sent.is_empty())) {
             let message = format!("revoke.{name}: no test expects `done` and says what is `sent`");
             faults.push(text.fault(span.clone(), message));
         }

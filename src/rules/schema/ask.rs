@@ -204,12 +204,17 @@ pub struct Login {
     /// MongoDB: the database that knows the user (`authSource`), where it is another than `database`.
     #[serde(default)]
     pub source: String,
+    /// Revoke: what is done to `account` once an administrator has logged in.
+    pub change: Option<Change>,
+    /// Revoke: the user, role or bind DN that is changed.
+    #[serde(default)]
+    pub account: String,
 }
 
 impl Login {
     /// All templates with the names under which `verify::login` expects their values. A part that the credential does not
     /// have is the empty text here: `verify::login` tells what it cannot do without.
-    pub fn templates(&self) -> [(&'static str, &str); 7] {
+    pub fn templates(&self) -> [(&'static str, &str); 8] {
         [
             ("scheme", &self.scheme),
             ("host", &self.host),
@@ -218,8 +223,19 @@ impl Login {
             ("password", &self.password),
             ("database", &self.database),
             ("source", &self.source),
+            ("account", &self.account),
         ]
     }
+}
+
+/// What an administrator's [`Login`] does to an account: PostgreSQL, MySQL and MariaDB, Redis, LDAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// Nobody logs in to it any more; it keeps its password and all else. Connections that are open stay open.
+    Lock,
+    /// Undoes `lock`.
+    Unlock,
 }
 
 /// Protocols of [`Login`].
@@ -533,7 +549,7 @@ pub struct TestReply {
     /// Status of a reply; or
     #[serde(default)]
     pub status: u16,
-    /// how a log-in ended: `accepted`, `denied` or `unclear`.
+    /// how a log-in ended: `accepted`, `denied` or `unclear`; of one that changes `changed`, `gone` or `perhaps`.
     pub login: Option<String>,
     /// Headers.
     #[serde(default)]

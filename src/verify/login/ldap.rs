@@ -1,17 +1,21 @@
 //! LDAP: RFC 4511, StartTLS included, Who-am-I of RFC 4532, and the password policy control of
 //! <https://datatracker.ietf.org/doc/html/draft-behera-ldap-password-policy-11>.
 //!
-//! Contract: one simple bind, never without a password (that would be anonymous and always succeed), then Who-am-I.
+//! Contract: one simple bind, never without a password (that would be anonymous and always succeed), then Who-am-I or one change.
 //! Denied for result 49; Active Directory and the policy control tell apart locked, disabled and expired accounts.
 
 use zeroize::Zeroizing;
 
 use super::wire::{Reader, Wire};
-use super::{Account, Facts, LOCKED, Told, denied, unclear};
+use super::{Account, Facts, LOCKED, Told, Trouble, change, denied, unclear};
+use crate::rules::schema::ask::Change;
 
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 const WHO_AM_I: &[u8] = b"1.3.6.1.4.1.4203.1.11.3";
 const POLICY: &[u8] = b"1.3.6.1.4.1.42.2.27.8.5.1";
+
+/// `pwdAccountLockedTime`: locked until an administrator unlocks it.
+const FOREVER: &[u8] = b"000001010000Z";
 
 pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     if !wire.encrypted() {
@@ -35,6 +39,9 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
         (53, Some(1)) => return denied(LOCKED),
         (code, _) => return unclear(format!("the server says {code}: {}", reply.text)),
     }
+    if let Some((change, name)) = &account.change {
+        return modify(*change, name, &account.user, wire).await.map(|()| Facts::new());
+    }
     let mut facts = Facts::new();
     wire.send(&message(3, &der(0x77, &der(0x80, WHO_AM_I)), &[])).await?;
     if let Ok(reply) = Reply::read(wire).await {
@@ -46,6 +53,34 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     facts.push(("login".into(), account.user.to_string()));
     let _ = wire.send(&message(4, &[0x42, 0], &[])).await;
     Ok(facts)
+}
+
+/// Locks an entry for good, as the password policy has it, or takes exactly that lock away (a lock after too many
+/// attempts has another time, and stays).
+async fn modify(change: Change, name: &str, own: &str, wire: &mut Wire) -> Told<()> {
+    let plain = |dn: &str| dn.to_lowercase().replace(' ', "");
+    if plain(name) == plain(own) {
+        return change::own();
+    }
+    let (operation, said) = match change {
+        Change::Lock => (2, "locked"),
+        Change::Unlock => (1, "unlocked"),
+    };
+    let attribute = [der(4, b"pwdAccountLockedTime"), der(0x31, &der(4, FOREVER))].concat();
+    let one = [&[0x0a, 1, operation], &der(0x30, &attribute)[..]].concat();
+    let body = [der(4, name.as_bytes()), der(0x30, &der(0x30, &one))].concat();
+    wire.send(&message(3, &der(0x66, &body), &[])).await?;
+    let reply = change::sent(Reply::read(wire).await)?;
+    let _ = wire.send(&message(4, &[0x42, 0], &[])).await;
+    match reply.code {
+        0 => Ok(()),
+        32 => change::gone(),
+        // Busy, unavailable, other: RFC 4511 does not say that nothing has changed.
+        code @ (51 | 52 | 80) => Err(Trouble::Perhaps(format!("the server says {code}: {}", reply.text))),
+        16 if change == Change::Unlock => unclear("it is not locked for good: nothing was changed"),
+        16 | 17 => unclear("the server has no password policy: the account cannot be locked this way"),
+        code => unclear(format!("not {said}, the server says {code}: {}", reply.text)),
+    }
 }
 
 /// Active Directory's sub-codes: <https://ldapwiki.com/wiki/Wiki.jsp?page=Common%20Active%20Directory%20Bind%20Errors>.

@@ -1,14 +1,16 @@
 //! MySQL and MariaDB: <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>.
 //!
 //! Contract: no database is chosen, so that none that is missing gets in the way; two queries read the account's own
-//! facts. Denied for 1045 and for locked accounts (3118, MariaDB 4151).
+//! facts, or one alters an account. Denied for 1045 and for locked accounts (3118, MariaDB 4151).
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::wire::{Reader, Wire};
-use super::{Account, Facts, LOCKED, Told, Trouble, unclear};
+use super::{Account, Facts, LOCKED, Told, Trouble, change, unclear};
+use crate::rules::schema::ask::Change;
+use crate::secret::hex;
 
 const LONG_PASSWORD: u32 = 1;
 const PROTOCOL_41: u32 = 1 << 9;
@@ -48,7 +50,13 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     body.extend([account.user.as_bytes(), &[0, proof.len() as u8], &proof, hello.plugin.as_bytes(), &[0]].concat());
     link.send(&body).await?;
     if let Some(remark) = authenticate(account, &mut link, hello).await? {
+        if account.change.is_some() {
+            return unclear(remark);
+        }
         return Ok(vec![("login".into(), account.user.to_string()), ("remark".into(), remark)]);
+    }
+    if let Some((change, name)) = &account.change {
+        return alter(*change, name, &mut link).await.map(|()| Facts::new());
     }
     let mut facts: Facts = Vec::new();
     for (name, query) in [("login", "SELECT CURRENT_USER()"), ("scope", "SHOW GRANTS")] {
@@ -60,6 +68,48 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     link.sequence = 0;
     let _ = link.send(&[1]).await;
     Ok(facts)
+}
+
+/// Locks or unlocks an account. An account is a user at a host: with several of one user it is not known which one the
+/// credential is of, and none is changed.
+async fn alter(change: Change, name: &str, link: &mut Link<'_>) -> Told<()> {
+    let wanted = format!("CONVERT(X'{}' USING utf8mb4)", hex(name.as_bytes()));
+    let look = format!(
+        "SELECT CONCAT(Super_priv, Create_user_priv, IF(CONCAT(User, '@', Host) = CURRENT_USER(), 'Y', 'N'), ' ', Host) \
+         FROM mysql.user WHERE BINARY User = BINARY {wanted}"
+    );
+    let rows = link.query(&look).await?;
+    let (flags, host) = match rows.as_slice() {
+        [] => return change::gone(),
+        [row] => row.split_once(' ').unwrap_or(("", row)),
+        several => {
+            let hosts: Vec<&str> = several.iter().filter_map(|row| Some(row.split_once(' ')?.1)).collect();
+            return unclear(format!(
+                "there are {} accounts of this user, at {}: nothing was changed, lock the right one by hand",
+                hosts.len(),
+                hosts.join(", ")
+            ));
+        }
+    };
+    match flags {
+        "NNN" => {}
+        flags if flags.ends_with('Y') => return change::own(),
+        _ => return change::administrator(),
+    }
+    let lock = match change {
+        Change::Lock => "LOCK",
+        Change::Unlock => "UNLOCK",
+    };
+    let command = format!("ALTER USER {}@{} ACCOUNT {lock}", change::backticks(name), change::backticks(host));
+    let answer = change::sent(link.command(&command).await)?;
+    match answer.first() {
+        Some(0) => {}
+        Some(0xff) => return Err(refusal(&answer)),
+        _ => return Err(Trouble::Perhaps("the change was sent, and the answer is none of MySQL's".into())),
+    }
+    link.sequence = 0;
+    let _ = link.send(&[1]).await;
+    Ok(())
 }
 
 /// Capabilities, largest packet, character set: the head of the client's answer, and all of its wish for TLS.
@@ -195,12 +245,17 @@ impl Link<'_> {
         self.wire.send(&packet).await
     }
 
+    /// Sends a command; the first packet of its answer.
+    async fn command(&mut self, command: &str) -> Told<Vec<u8>> {
+        self.sequence = 0;
+        self.send(&[&[3], command.as_bytes()].concat()).await?;
+        self.read().await
+    }
+
     /// First column of the rows of a query, at most twenty.
     async fn query(&mut self, query: &str) -> Told<Vec<String>> {
-        self.sequence = 0;
-        self.send(&[&[3], query.as_bytes()].concat()).await?;
+        let first = self.command(query).await?;
         let (mut rows, mut ends) = (Vec::new(), 0);
-        let first = self.read().await?;
         if first.len() != 1 || first[0] == 0 {
             return unclear("no answer to a query");
         }

@@ -1,6 +1,6 @@
 //! PostgreSQL: <https://www.postgresql.org/docs/current/protocol-flow.html>, version 3.0.
 //!
-//! Contract: TLS by SSLRequest; one query that reads the role's own facts, then Terminate. An account is denied for
+//! Contract: TLS by SSLRequest; one query that reads the role's own facts (or a change), then Terminate. An account is denied for
 //! 28P01, and for 28000 where the role may not log in; other refusals say nothing of the password.
 
 use md5::{Digest, Md5};
@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::scram::{Hash, Scram};
 use super::wire::{Reader, Wire};
-use super::{Account, Facts, LOCKED, Told, Trouble, unclear};
+use super::{Account, Facts, LOCKED, Told, Trouble, change, unclear};
+use crate::rules::schema::ask::Change;
 use crate::secret::hex;
 
 /// Who it is, what it may do, and what was written down about it.
@@ -37,7 +38,13 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     start.push(0);
     wire.send(&[&((start.len() as u32 + 4).to_be_bytes())[..], &start].concat()).await?;
     if let Some(remark) = authenticate(user, account, wire).await? {
+        if account.change.is_some() {
+            return unclear(remark);
+        }
         return Ok(vec![("login".into(), user.to_owned()), ("remark".into(), remark)]);
+    }
+    if let Some((change, name)) = &account.change {
+        return alter(*change, name, wire).await.map(|()| Facts::new());
     }
     // The verdict stands; what a server does not tell (others that speak this protocol) is left out.
     let mut facts = facts(wire).await.unwrap_or_default();
@@ -140,22 +147,53 @@ fn error(body: &[u8]) -> (String, String) {
     (code, text)
 }
 
+/// Lets a role log in, or not. The name goes as hex and is quoted by the server.
+async fn alter(change: Change, name: &str, wire: &mut Wire) -> Told<()> {
+    // A name is cut to what a role's may have, as at log-in.
+    let wanted = format!("convert_from(decode('{}', 'hex'), 'UTF8')::name", hex(name.as_bytes()));
+    let look =
+        format!("SELECT rolsuper, rolname IN (current_user, session_user) FROM pg_roles WHERE rolname = {wanted}");
+    match query(wire, &look).await?? {
+        None => return change::gone(),
+        Some(row) if row.get(1).is_none_or(|own| own != "f") => return change::own(),
+        Some(row) if row[0] != "f" => return change::administrator(),
+        Some(_) => {}
+    }
+    let login = match change {
+        Change::Lock => "NOLOGIN",
+        Change::Unlock => "LOGIN",
+    };
+    let command = format!("DO $$BEGIN EXECUTE format('ALTER ROLE %I {login}', {wanted}); END$$");
+    // What the server refuses by an error, it has rolled back.
+    change::sent(query(wire, &command).await)??;
+    let _ = wire.send(&[b'X', 0, 0, 0, 4]).await;
+    Ok(())
+}
+
 async fn facts(wire: &mut Wire) -> Told<Facts> {
-    send(wire, b'Q', &[FACTS.as_bytes(), &[0]].concat()).await?;
-    let mut facts = Facts::new();
+    Ok(query(wire, FACTS).await??.map(facts_of).unwrap_or_default())
+}
+
+/// A query's last row, if it has any; inside, the error by which the server refuses it.
+async fn query(wire: &mut Wire, query: &str) -> Told<Told<Option<Vec<String>>>> {
+    send(wire, b'Q', &[query.as_bytes(), &[0]].concat()).await?;
+    let mut result = Ok(None);
     for _ in 0..100 {
         match message(wire).await? {
-            (b'D', body) => facts = row(&body).unwrap_or_default(),
-            (b'Z', _) => break,
-            (b'T' | b'C' | b'N' | b'S' | b'E', _) => {}
+            (b'D', body) if result.is_ok() => result = Ok(row(&body)),
+            (b'E', body) => result = Err(error(&body)),
+            (b'Z', _) => {
+                return Ok(result.or_else(|(code, text)| unclear(format!("the server says {code}: {text}"))));
+            }
+            (b'D' | b'T' | b'C' | b'N' | b'S', _) => {}
             _ => return unclear("no answer to a query"),
         }
     }
-    Ok(facts)
+    unclear("too long an answer to a query")
 }
 
-/// One row of [`FACTS`].
-fn row(body: &[u8]) -> Option<Facts> {
+/// One row.
+fn row(body: &[u8]) -> Option<Vec<String>> {
     let mut reader = Reader(body);
     let count = reader.big(2)?;
     let mut values = Vec::new();
@@ -165,6 +203,11 @@ fn row(body: &[u8]) -> Option<Facts> {
             length => String::from_utf8_lossy(reader.take(length as usize)?).into_owned(),
         });
     }
+    Some(values)
+}
+
+/// What the row of [`FACTS`] tells.
+fn facts_of(values: Vec<String>) -> Facts {
     let mut facts = Facts::new();
     for (name, value) in ["login", "database", "superuser", "expires", "comment", "scope"].iter().zip(values) {
         match (*name, value.as_str()) {
@@ -174,7 +217,7 @@ fn row(body: &[u8]) -> Option<Facts> {
             (name, value) => facts.push((name.to_owned(), value.to_owned())),
         }
     }
-    Some(facts)
+    facts
 }
 
 async fn password(wire: &mut Wire, value: &[u8]) -> Told<()> {

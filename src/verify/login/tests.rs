@@ -50,12 +50,17 @@ fn request(url: &[(&'static str, &str)]) -> LogIn {
             values.push((name, Zeroizing::new(value.to_owned())));
         }
     }
-    LogIn { protocol: None, values }
+    LogIn { protocol: None, values, change: None }
 }
 
 /// A conversation in which the server says these pieces, each after having heard something (the first at once if
 /// `speaks_first`). Gives the verdict and all that the server heard.
 fn scripted(scheme: &str, speaks_first: bool, pieces: &[&[u8]]) -> (Answer, Vec<u8>) {
+    scripted_change(None, scheme, speaks_first, pieces)
+}
+
+/// The same with an account to lock.
+fn scripted_change(lock: Option<&str>, scheme: &str, speaks_first: bool, pieces: &[&[u8]]) -> (Answer, Vec<u8>) {
     let stream = tokio::io::duplex(1 << 16);
     let (ours, mut theirs) = stream;
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -74,7 +79,8 @@ fn scripted(scheme: &str, speaks_first: bool, pieces: &[&[u8]]) -> (Answer, Vec<
             heard.lock().unwrap().extend_from_slice(&rest);
             drop(theirs);
         };
-        let (protocol, account) = account(&request(&[("scheme", scheme)])).unwrap();
+        let (protocol, mut account) = account(&request(&[("scheme", scheme)])).unwrap();
+        account.change = lock.map(|name| (Change::Lock, Zeroizing::new(name.to_owned())));
         let mut wire = Wire::in_clear(ours);
         let (told, ()) = tokio::join!(
             async {
@@ -85,6 +91,9 @@ fn scripted(scheme: &str, speaks_first: bool, pieces: &[&[u8]]) -> (Answer, Vec<
             script
         );
         let answer = match told {
+            Ok(_) if lock.is_some() => Answer::Changed,
+            Err(Trouble::Gone(reason)) => Answer::Gone(reason),
+            Err(Trouble::Perhaps(reason)) => Answer::Perhaps(reason),
             Ok(facts) => Answer::Accepted(facts),
             Err(Trouble::Denied(reason)) => Answer::Denied(reason),
             Err(Trouble::Unclear(reason)) => Answer::Unclear(reason),
@@ -403,4 +412,25 @@ proptest! {
         let stream = tokio::io::join(std::io::Cursor::new(bytes), tokio::io::sink());
         let _ = run(replay(ALL[which], stream));
     }
+}
+
+#[test]
+fn a_change_that_was_sent_without_an_answer_may_have_been_made() {
+    let users = b"*2\r\n$3\r\napp\r\n$5\r\nadmin\r\n";
+    let until: [&[u8]; 4] = [b"-NOAUTH\r\n", b"+OK\r\n", b"$5\r\nadmin\r\n", users];
+    let end = |last: &'static [u8]| scripted_change(Some("app"), "redis", false, &[&until[..], &[last]].concat());
+    let (answer, heard) = end(b"+OK\r\n");
+    assert_eq!(answer, Answer::Changed);
+    assert!(heard.ends_with(b"*4\r\n$3\r\nACL\r\n$7\r\nSETUSER\r\n$3\r\napp\r\n$3\r\noff\r\n"));
+    assert!(unclear_as(&end(b"-NOPERM not you\r\n").0, "NOPERM"));
+    for nonsense in [&b"HTTP/1.1 200 OK\r\n"[..], b"+"] {
+        assert!(matches!(end(nonsense).0, Answer::Perhaps(_)), "{:?}", end(nonsense).0);
+    }
+    let (answer, _) = scripted_change(Some("app"), "redis", false, &until);
+    assert!(matches!(answer, Answer::Perhaps(_)), "{answer:?}");
+    // Before it is sent nothing has changed, whatever the server does.
+    let (answer, heard) = scripted_change(Some("other"), "redis", false, &until);
+    assert!(matches!(answer, Answer::Gone(_)), "{answer:?}");
+    assert!(!String::from_utf8_lossy(&heard).contains("SETUSER"));
+    assert!(unclear_as(&scripted_change(Some("admin"), "redis", false, &until[..3]).0, "own account"));
 }

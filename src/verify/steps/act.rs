@@ -130,10 +130,21 @@ impl<T: Transport> Run<'_, T> {
             Ok(login) => login,
             Err(reason) => return acted(Outcome::Refused, reason.to_string(), false),
         };
+        if login.change.is_some() && !last {
+            return acted(Outcome::Refused, "only the last step may change something".into(), false);
+        }
         match self.transport.log_in(&login).await {
+            Ok(Answer::Changed) => Some(Acted { outcome: Outcome::Done, reason: None, sent: true }),
+            Ok(Answer::Gone(reason)) => acted(Outcome::Gone, reason, false),
+            Ok(Answer::Perhaps(reason)) => acted(Outcome::Unknown, reason, true),
             Ok(Answer::Accepted(_)) if !last => None,
-            Ok(Answer::Accepted(_)) => acted(Outcome::Unknown, "a log-in alone changes nothing".into(), false),
-            Ok(Answer::Denied(reason) | Answer::Unclear(reason)) => acted(Outcome::Refused, reason, false),
+            Ok(Answer::Accepted(_)) => acted(Outcome::Refused, "a log-in alone changes nothing".into(), false),
+            Ok(Answer::Denied(reason)) => acted(Outcome::Refused, format!("the administrator: {reason}"), false),
+            Ok(Answer::Unclear(reason)) => acted(Outcome::Refused, reason, false),
+            // The connection tells by `Perhaps` that it broke after the change was sent; a clock that ran out does not.
+            Err(failure @ (Failure::TimedOut | Failure::Interrupted)) if login.change.is_some() => {
+                acted(Outcome::Unknown, failure.to_string(), true)
+            }
             Err(failure) => acted(Outcome::Refused, failure.to_string(), false),
         }
     }
