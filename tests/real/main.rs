@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acting;
 mod github;
 mod servers;
 mod story;
@@ -17,5 +18,6 @@ mod accounts;
 mod aws;
 mod login_servers;
 mod revoke_accounts;
+mod revoke_tokens;
 mod signed_rules;
 mod tokens;

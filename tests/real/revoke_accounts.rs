@@ -1,85 +1,50 @@
 //! Accounts locked and unlocked at real servers by an administrator's log-in, and RabbitMQ's by its management API, as the
 //! ways of the rule say: the account of the credential stops working, its neighbour goes on.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
-use unsprawl::model::Validity;
-use unsprawl::rules::ask::{Ask, compile};
-use unsprawl::rules::catalog::part_names;
-use unsprawl::verify::network::{LogIns, Network, Options};
-use unsprawl::verify::render::ResolvedEndpoint;
-use unsprawl::verify::steps::{self, Acted, Credential, Endpoints, Outcome};
-use zeroize::Zeroizing;
+use unsprawl::verify::steps::Outcome;
 
+use crate::acting::{HOST, Leaked};
 use crate::servers::{Server, fresh, get, password};
 
-const HOST: &str = "127.0.0.1";
-
-fn rule(token: &str) -> Ask {
-    let files = unsprawl::rules::embedded();
-    let (text, file) = files.iter().find(|(_, file)| file.issuer.id.get_ref() == "url-credentials").unwrap();
-    let token = file.tokens.iter().find(|t| t.get_ref().id.get_ref() == token).unwrap().get_ref();
-    compile(text, file, token, &part_names(token).unwrap()).unwrap()
-}
-
-/// One account of a URL, with the administrator of its server.
+/// A server's accounts, with its administrator.
 struct Case {
-    ask: Ask,
+    token: &'static str,
     scheme: &'static str,
     port: String,
     admin: (String, String),
-    endpoints: Endpoints,
+    management: Option<String>,
 }
 
 impl Case {
-    fn new(server: &Server, token: &str, scheme: &'static str, port: &str) -> Self {
+    fn new(server: &Server, token: &'static str, scheme: &'static str, port: &str) -> Self {
         let admin = (server.fact("admin"), server.fact("password"));
-        Self { ask: rule(token), scheme, port: server.fact(port), admin, endpoints: Endpoints::new() }
+        Self { token, scheme, port: server.fact(port), admin, management: None }
     }
 
-    fn parts(&self, user: &str) -> BTreeMap<String, Vec<u8>> {
-        let parts = [("scheme", self.scheme), ("host", HOST), ("port", &self.port), ("user", user)];
-        parts.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into()
-    }
-
-    /// With what `--verify-databases --allow-host` permit.
-    fn network() -> Network {
-        let log_ins = LogIns { on: true, hosts: vec![HOST.into()], plain: Vec::new() };
-        Network::new(Options { allow_internal: true, log_ins, ..Options::default() }).unwrap()
-    }
-
-    fn act(&self, way: &str, user: &str) -> Acted {
-        let (user, word) = (user.to_owned(), password("unused"));
-        let (parts, network) = (self.parts(&user), Self::network());
-        let one = [Credential { secret: word.as_bytes(), parts: &parts }];
-        let admin = [("user", &self.admin.0), ("password", &self.admin.1)];
-        let admin = admin.map(|(n, v)| (n.to_owned(), Zeroizing::new(v.clone()))).into();
-        let way = self.ask.way(way).unwrap();
-        block_on(steps::act(&self.ask, way, &one, &admin, &self.endpoints, &network, 0))
+    fn leaked(&self, user: &str, word: &str) -> Leaked {
+        let leaked = Leaked::new("url-credentials", self.token, word).part("scheme", self.scheme).part("host", HOST);
+        let leaked = leaked.part("port", &self.port).part("user", user);
+        let leaked = leaked.admin("user", &self.admin.0).admin("password", &self.admin.1);
+        match &self.management {
+            Some(url) => leaked.at("rabbitmq", url),
+            None => leaked,
+        }
     }
 
     #[track_caller]
     fn does(&self, way: &str, user: &str, outcome: Outcome, reason: &str) {
-        let acted = self.act(way, user);
-        assert_eq!(acted.outcome, outcome, "{acted:?}");
-        assert!(acted.reason.as_deref().unwrap_or_default().contains(reason), "{acted:?}");
-    }
-
-    fn validity(&self, user: &str, word: &str) -> Validity {
-        let (parts, network) = (self.parts(user), Self::network());
-        let credential = Credential { secret: word.as_bytes(), parts: &parts };
-        block_on(steps::verify(&self.ask, &credential, &self.endpoints, &network, 0)).validity
+        self.leaked(user, "unused").does(way, outcome, reason);
     }
 
     #[track_caller]
     fn works(&self, user: &str, word: &str) {
-        assert_eq!(self.validity(user, word), Validity::Active, "{user}");
+        self.leaked(user, word).works();
     }
 
     #[track_caller]
     fn is_dead(&self, user: &str, word: &str) {
-        assert_eq!(self.validity(user, word), Validity::Inactive, "{user}");
+        self.leaked(user, word).is_dead();
     }
 
     /// Two accounts with their passwords: the first is locked and unlocked, the second works all the time.
@@ -102,10 +67,6 @@ impl Case {
         self.admin.1 = right;
         self.works(user, word);
     }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 fn psql(server: &Server, statement: &str) {
@@ -221,8 +182,7 @@ fn ldap() {
 fn rabbitmq() {
     let Some(server) = get("rabbitmq") else { return };
     let mut case = Case::new(&server, "amqp", "amqp", "amqp_port");
-    let url = server.url();
-    case.endpoints.insert("rabbitmq".into(), Ok(vec![ResolvedEndpoint { url, configured: true }]));
+    case.management = Some(server.url());
     let admin = case.admin.clone();
     let manage = |method: &str, user: &str, body: Value| {
         let request = server.request(method, &format!("/api/users/{user}")).basic(&admin.0, &admin.1);
