@@ -54,9 +54,15 @@ impl Leaked {
     }
 
     pub fn act(&self, way: &str) -> Acted {
+        self.act_on(way, &[&self.secret])
+    }
+
+    /// In one call on several credentials of the same rule.
+    pub fn act_on(&self, way: &str, secrets: &[&str]) -> Acted {
         let (network, way) = (network(), self.ask.way(way).unwrap());
-        let one = [self.credential()];
-        block_on(steps::act(&self.ask, way, &one, &self.admin, &self.endpoints, &network, now()))
+        let parts = &self.parts;
+        let all: Vec<_> = secrets.iter().map(|s| Credential { secret: s.as_bytes(), parts }).collect();
+        block_on(steps::act(&self.ask, way, &all, &self.admin, &self.endpoints, &network, now()))
     }
 
     #[track_caller]

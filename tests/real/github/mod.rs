@@ -186,3 +186,27 @@ fn an_application_ends_the_tokens_that_it_gave() {
     assert_eq!(call("DELETE", fake::CLIENT.1).status, 204);
     assert_eq!(call("POST", fake::CLIENT.1).status, 404);
 }
+
+#[test]
+fn many_tokens_are_revoked_a_thousand_in_a_call_and_without_authorization() {
+    let github = GitHub::start();
+    let tokens: Vec<String> = (0..1500).map(|n| pat(&format!("bulk {n}"))).collect();
+    tokens.iter().for_each(|token| github.token(token, Kind::Classic, &ALICE, "repo"));
+    let neighbour = pat("not in the bulk");
+    github.token(&neighbour, Kind::Classic, &ALICE, "repo");
+    let of = |token: &str| crate::acting::Leaked::new("github", "pat-classic", token).at("api", &github.url());
+    let all: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let leaked = of(all[0]);
+    // More than the API takes are refused before anything is sent.
+    let acted = leaked.act_on("credential-api", &all[..1001]);
+    assert_eq!((acted.outcome, acted.sent), (unsprawl::verify::steps::Outcome::Refused, false));
+    for batch in all.chunks(1000) {
+        let acted = leaked.act_on("credential-api", batch);
+        assert_eq!(acted.outcome, unsprawl::verify::steps::Outcome::Done, "{acted:?}");
+    }
+    let calls = github.calls("POST", "/credentials/revoke");
+    assert_eq!(calls.len(), 2);
+    assert_eq!(github.revoked(), 1500);
+    of(all[1499]).is_dead();
+    of(&neighbour).works();
+}
