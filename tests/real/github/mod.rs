@@ -210,3 +210,37 @@ fn many_tokens_are_revoked_a_thousand_in_a_call_and_without_authorization() {
     of(all[1499]).is_dead();
     of(&neighbour).works();
 }
+
+#[test]
+fn an_organisation_closes_itself_to_the_leaked_token_and_no_other() {
+    use unsprawl::verify::steps::Outcome;
+    let github = GitHub::start();
+    let (app, admin) = (format!("ghs_{}", &pat("responder app")[4..]), pat("no app"));
+    github.token(&app, Kind::Installation, &ALICE, "");
+    github.token(&admin, Kind::Classic, &ALICE, "admin:org, read:audit_log");
+    let fine = |word: &str| format!("github_pat_{}_{}", Random::of(word).base62(22), Random::of(word).base62(59));
+    // The leaked one is neither the first nor the last of the list.
+    let tokens = ["grant one", "grant two", "grant three"].map(fine);
+    tokens.iter().for_each(|token| github.token(token, Kind::FineGrained, &ALICE, ""));
+    let of = |token: &str, responder: &str| {
+        let leaked = crate::acting::Leaked::new("github", "pat-fine-grained", token).at("api", &github.url());
+        leaked.admin("app_token", responder).admin("org", fake::ORG)
+    };
+    let grants = || {
+        let request = crate::servers::Request::to(&github.url(), "GET", "/orgs/corp/personal-access-tokens");
+        let list = request.header("User-Agent", "by hand").bearer(&app).send().body;
+        list.as_array().unwrap().iter().map(|g| g["token_id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let before = grants();
+    assert_eq!(before.len(), 3);
+    of(&tokens[1], &admin).does("organisation-access", Outcome::Refused, "");
+    assert_eq!(grants(), before);
+    of(&tokens[1], &app).does("organisation-access", Outcome::Done, "");
+    // Ids are given in order: two of the responder, then these.
+    let left: Vec<u64> = before.iter().copied().filter(|id| *id != 103).collect();
+    assert_eq!((grants(), left.len()), (left.clone(), 2));
+    // The token lives on for what is its owner's own: contained, not revoked.
+    of(&tokens[1], &app).works();
+    of(&fine("not of this organisation"), &app).does("organisation-access", Outcome::Refused, "nothing was changed");
+    assert_eq!(grants(), left);
+}
