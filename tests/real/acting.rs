@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use unsprawl::model::Validity;
+use unsprawl::rules::FileText;
 use unsprawl::rules::ask::{Ask, compile};
 use unsprawl::rules::catalog::part_names;
+use unsprawl::rules::schema::RuleFile;
 use unsprawl::verify::network::{LogIns, Network, Options};
 use unsprawl::verify::render::ResolvedEndpoint;
 use unsprawl::verify::steps::{self, Acted, Credential, Endpoints, Outcome};
@@ -25,7 +27,11 @@ pub struct Leaked {
 impl Leaked {
     /// Of this rule of the embedded ones.
     pub fn new(issuer: &str, token: &str, secret: &str) -> Self {
-        let files = unsprawl::rules::embedded();
+        Self::among(&unsprawl::rules::embedded(), issuer, token, secret)
+    }
+
+    /// Of a rule in one of these files.
+    pub fn among(files: &[(FileText, RuleFile)], issuer: &str, token: &str, secret: &str) -> Self {
         let (text, file) = files.iter().find(|(_, file)| file.issuer.id.get_ref() == issuer).unwrap();
         let token = file.tokens.iter().find(|t| t.get_ref().id.get_ref() == token).unwrap().get_ref();
         let ask = compile(text, file, token, &part_names(token).unwrap()).unwrap();

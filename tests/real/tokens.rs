@@ -217,6 +217,17 @@ bound_to = "user"
 near = ["refresh_token"]
 regex = '''"\s?:\s?"(?<secret>[\w-]{43})"'''
 verify = "introspection"
+revoke = ["revocation"]
+[revoke.revocation]
+title = "Revoke the token (RFC 7009)"
+by = "admin"
+effect = "revoke"
+admin = ["client", "secret"]
+docs = "https://www.rfc-editor.org/rfc/rfc7009"
+[[revoke.revocation.step]]
+request = { method = "POST", path = "/token/revocation", basic = ["{admin.client}", "{admin.secret}"], form = { token = "{secret}", token_type_hint = "refresh_token" } }
+done = [{ status = 200 }]
+refused = [{ status = [400, 401] }]
 [[verify.introspection]]
 request = { method = "POST", path = "/token/introspection", basic = ["scanner", "CLIENT-SECRET"], form = { token = "{secret}", token_type_hint = "refresh_token" } }
 active = [{ status = 200, json = { "/active" = true } }]
@@ -289,4 +300,32 @@ fn a_container_registrys_login_lives_until_its_line_is_gone() {
     lives_and_dies(&repo, &flags, "config-files.docker-auth", &pair, &[], || {
         registry.run("htpasswd", &["-D", &users, &name], &[], "");
     });
+}
+
+#[test]
+fn openid_says_yes_to_every_revocation_and_only_the_named_token_ends() {
+    use unsprawl::verify::steps::Outcome;
+    let Some(oidc) = get("oidc") else { return };
+    let (client, secret) = (oidc.fact("client"), oidc.fact("secret"));
+    let mint = || {
+        let made = oidc.request("POST", "/mint").basic(&client, &secret).json(json!({ "sub": "alice" })).expect(&[200]);
+        made["refresh_token"].as_str().unwrap().to_owned()
+    };
+    let folder = crate::support::folder();
+    let rule = folder.path().join("corp-openid.toml");
+    write(&rule, OPENID.replace("CLIENT-SECRET", &secret));
+    let Ok(files) = unsprawl::rules::read(&rule) else { panic!("the rule file has faults") };
+    let of = |token: &str, word: &str| {
+        let leaked = crate::acting::Leaked::among(&files, "corp-openid", "refresh-token", token);
+        leaked.at("api", &oidc.url()).admin("client", &client).admin("secret", word)
+    };
+    let (neighbour, leaked) = (mint(), mint());
+    of(&leaked, &secret).works();
+    of(&leaked, "wrong").does("revocation", Outcome::Refused, "");
+    of(&leaked, &secret).works();
+    of(&leaked, &secret).does("revocation", Outcome::Done, "");
+    of(&leaked, &secret).is_dead();
+    // RFC 7009, 2.2: 200 for a token that is none, too. Only asking again is proof.
+    of(&leaked, &secret).does("revocation", Outcome::Done, "");
+    of(&neighbour, &secret).works();
 }
