@@ -10,7 +10,7 @@ use crate::story::{finding, inactive, leak, lives_and_dies, unknown};
 use crate::support::Repo;
 
 /// 127.0.0.1 as it may stand in a URL that is somebody's.
-const HOST: &str = "[::ffff:127.0.0.1]";
+pub const HOST: &str = "[::ffff:127.0.0.1]";
 const FLAGS: [&str; 3] = ["--verify-databases", "--allow-host", HOST];
 
 /// An account and the repository that its URL leaked into.
@@ -41,7 +41,7 @@ impl Account {
     }
 }
 
-fn psql(server: &Server, statement: &str) {
+pub fn psql(server: &Server, statement: &str) {
     let (port, word) = (server.fact("port"), server.fact("password"));
     let place = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
     let args = [&place, "-v", "ON_ERROR_STOP=1", "-wqc", statement];
@@ -150,7 +150,7 @@ fn rabbitmq_is_dead_without_a_password_and_when_deleted() {
 }
 
 /// Changes the directory as its administrator.
-fn ldap(server: &Server, program: &str, ldif: &str) {
+pub fn ldap(server: &Server, program: &str, ldif: &str) {
     let (url, admin, word) = (server.url(), server.fact("admin"), server.fact("password"));
     server.run(program, &["-x", "-H", &url, "-D", &admin, "-w", &word], &[], ldif);
 }

@@ -6,7 +6,7 @@ use crate::servers::{Server, fresh, get};
 use crate::story::{active, finding, inactive, leak, unknown};
 
 /// One call of IAM as the administrator, through AWS's own SDK.
-fn iam(aws: &Server, call: &str, arguments: &Value) -> Value {
+pub fn iam(aws: &Server, call: &str, arguments: &Value) -> Value {
     let (url, key_id, secret) = (aws.url(), aws.fact("key_id"), aws.fact("secret"));
     let env = [
         ("AWS_ACCESS_KEY_ID", key_id.as_str()),

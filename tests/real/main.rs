@@ -11,12 +11,14 @@ mod support;
 
 mod acting;
 mod github;
+mod relay;
 mod servers;
 mod story;
 
 mod accounts;
 mod aws;
 mod login_servers;
+mod owner_story;
 mod revoke_accounts;
 mod revoke_tokens;
 mod signed_rules;

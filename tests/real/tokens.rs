@@ -8,14 +8,14 @@ use crate::story::{active, finding, inactive, leak, lives_and_dies, unknown};
 use crate::support::write;
 
 /// A person of verdaccio's: the session's token.
-fn npm_person(npm: &Server, name: &str, word: &str) -> String {
+pub fn npm_person(npm: &Server, name: &str, word: &str) -> String {
     let body = json!({ "name": name, "password": word });
     let made = npm.request("PUT", &format!("/-/user/org.couchdb.user:{name}")).json(body).expect(&[201]);
     made["token"].as_str().unwrap().to_owned()
 }
 
 /// A token of that person's: its value and its key.
-fn npm_token(npm: &Server, session: &str, word: &str) -> (String, String) {
+pub fn npm_token(npm: &Server, session: &str, word: &str) -> (String, String) {
     let body = json!({ "password": word, "readonly": false, "cidr_whitelist": [] });
     let made = npm.request("POST", "/-/npm/v1/tokens").bearer(session).json(body).expect(&[200]);
     (made["token"].as_str().unwrap().to_owned(), made["key"].as_str().unwrap().to_owned())
@@ -66,7 +66,7 @@ fn npm_an_unknown_token_is_not_active_though_the_registry_says_200() {
 }
 
 /// A person of Synapse's who logged in: the access token.
-fn matrix_login(matrix: &Server, name: &str) -> String {
+pub fn matrix_login(matrix: &Server, name: &str) -> String {
     let word = password("matrix");
     let person = json!({ "password": word, "displayname": "Alice Archer" });
     let path = format!("/_synapse/admin/v2/users/@{name}:corp.example");

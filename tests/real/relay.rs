@@ -1,0 +1,81 @@
+//! A relay before a server, which a test can break: an outage that the server's other users do not notice.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
+
+/// What happens to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It passes.
+    Pass,
+    /// It is closed before anything is said.
+    Close,
+    /// It passes until the server has said this much, then it breaks.
+    Break(u8),
+    /// The answer is an HTTP error of the server's: 503.
+    Unavailable,
+}
+
+/// A listener on loopback that passes what it gets to a server.
+pub struct Relay {
+    pub port: u16,
+    mode: Arc<[AtomicU8; 2]>,
+}
+
+impl Relay {
+    /// Before `127.0.0.1:port`. It lives as long as the test's process.
+    pub fn to(port: &str) -> Self {
+        let server = format!("127.0.0.1:{port}");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let relay = Self { port, mode: Arc::default() };
+        let mode = relay.mode.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (mode, server) = ([mode[0].load(Relaxed), mode[1].load(Relaxed)], server.clone());
+                thread::spawn(move || serve(client, &server, mode));
+            }
+        });
+        relay
+    }
+
+    /// What happens to connections that are made from now on.
+    pub fn set(&self, mode: Mode) {
+        let (kind, most) = match mode {
+            Mode::Pass => (0, 0),
+            Mode::Close => (1, 0),
+            Mode::Break(most) => (2, most),
+            Mode::Unavailable => (3, 0),
+        };
+        self.mode[1].store(most, Relaxed);
+        self.mode[0].store(kind, Relaxed);
+    }
+}
+
+fn serve(mut client: TcpStream, server: &str, [kind, most]: [u8; 2]) -> Option<()> {
+    match kind {
+        1 => return None,
+        3 => {
+            let _ = client.read(&mut [0; 4096]).ok()?;
+            client
+                .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .ok()?;
+            return Some(());
+        }
+        _ => {}
+    }
+    let mut answers = TcpStream::connect(server).ok()?;
+    let (mut from, mut to) = (client.try_clone().ok()?, answers.try_clone().ok()?);
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let most = if kind == 2 { u64::from(most) } else { u64::MAX };
+    let _ = std::io::copy(&mut (&mut answers).take(most), &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = answers.shutdown(Shutdown::Both);
+    Some(())
+}
