@@ -3,12 +3,16 @@
 //! Contract: everything the user can say is defined here with clap; subcommands turn it into ready configuration and
 //! call the library. Results go to stdout or `--output`, everything else to stderr.
 
+pub mod apply;
 mod asking;
 pub mod generate;
+mod inputs;
+pub mod journal;
 mod logging;
 mod output;
 pub mod owners;
 mod owning;
+pub mod plan;
 mod progress;
 pub mod rules;
 pub mod scan;
@@ -24,7 +28,7 @@ use crate::exit::ExitCode;
 ///
 /// Secrets are redacted in everything it writes. Scan only what you are authorised to look at, and have credentials checked only
 /// if you are authorised to act on them: `scan` asks the issuers, read-only, whether what it finds still works, unless
-/// --no-verify or --offline is given. Nothing is revoked.
+/// --no-verify or --offline is given. Only `apply` revokes anything: it takes a plan, shows it and asks.
 #[derive(Debug, Parser)]
 #[command(name = "unsprawl", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -56,6 +60,18 @@ pub enum Command {
     ///
     /// Exit codes: 0 none of them is active, 1 some are, 2 wrong usage or configuration, 3 incomplete.
     Offboard(Box<owners::Offboard>),
+    /// Plan what to do about live credentials: what can be ended, by whom, what breaks, whether it can be undone
+    ///
+    /// Nothing is revoked. Exit codes: 0 done, 2 wrong usage or configuration, 3 incomplete: a finding may be missing in it.
+    Plan(Box<plan::Args>),
+    /// Follow a plan: revoke or contain its credentials, and ask their issuers until they are refused
+    ///
+    /// Asks before it acts, unless --yes is given. Act only on credentials that you are authorised to act on. Exit codes: 0
+    /// every step was confirmed by the issuer; else the worst: 13 it may have changed, 11 still active, 10 accepted but not
+    /// yet seen inactive, 12 nothing changed, 14 not tried; 2 wrong usage or configuration.
+    Apply(Box<apply::Args>),
+    /// Verify and show the record of revocations
+    Journal(journal::Args),
     /// List, show and check the rules that say what a credential looks like
     Rules(rules::Args),
     /// Print a completion script for a shell
@@ -76,6 +92,9 @@ impl Command {
             Self::Whois(args) => verify::whois(args),
             Self::Owners(args) => owners::owners(args),
             Self::Offboard(args) => owners::offboard(args),
+            Self::Plan(args) => plan::run(args),
+            Self::Apply(args) => apply::run(args),
+            Self::Journal(args) => journal::run(args),
             Self::Rules(args) => rules::run(args),
             Self::Completions(args) => generate::completions(args),
             Self::Man(args) => generate::man(args),

@@ -21,6 +21,18 @@ pub struct Config {
     pub endpoints: BTreeMap<String, Spanned<String>>,
     /// How credentials are asked about.
     pub verify: Verify,
+    /// An administrator's settings at issuers, which ways to revoke need: by issuer and name.
+    pub admin: BTreeMap<String, BTreeMap<String, Spanned<From>>>,
+}
+
+/// Where a value lies that does not stand in the configuration itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum From {
+    /// In an environment variable.
+    Env(String),
+    /// In a file, alone.
+    File(PathBuf),
 }
 
 /// `[verify]`: the flags of the same names say the same.

@@ -1,8 +1,9 @@
 //! Exit codes: what a script learns from a run without reading its report.
 //!
-//! Contract: one code for each of the four outcomes, so that "found something" and "did not see everything" can never
-//! be mistaken for each other or for a bad flag. The numbers are part of the interface and do not change.
+//! Contract: one code for each outcome, so that "found something" and "did not see everything" can never be mistaken for
+//! each other or for a bad flag. The numbers are part of the interface and do not change.
 
+use crate::model::plan::{Action, Applied, Outcome};
 use crate::model::{Report, Validity};
 
 /// How a run ended.
@@ -17,6 +18,16 @@ pub enum ExitCode {
     Usage = 2,
     /// A limit, damage or a fault left something unread. The report holds what was found all the same.
     Incomplete = 3,
+    /// `apply`: an issuer said yes, and was not waited for to refuse the credential.
+    Accepted = 10,
+    /// `apply`: an issuer said yes, and accepts the credential still.
+    StillActive = 11,
+    /// `apply`: nothing has changed for a credential that was to be ended.
+    Failed = 12,
+    /// `apply`: whether something has changed is not known.
+    Unknown = 13,
+    /// `apply`: something of the plan was not tried.
+    Skipped = 14,
 }
 
 /// Which findings make a run fail (`--fail-on`).
@@ -55,6 +66,22 @@ impl ExitCode {
         } else {
             Self::Clean
         }
+    }
+
+    /// The code for a plan that was followed: clean only if every step of it was confirmed; otherwise what is worst, in this
+    /// order: it may have changed, it is still active, it is not seen to be inactive yet, nothing changed, it was not tried.
+    pub fn of_applied(applied: &[Applied]) -> Self {
+        let order = [
+            (Outcome::Unknown, Self::Unknown),
+            (Outcome::StillActive, Self::StillActive),
+            (Outcome::Accepted, Self::Accepted),
+            (Outcome::Failed, Self::Failed),
+            (Outcome::Skipped, Self::Skipped),
+        ];
+        // What the plan itself leaves alone is no step of it.
+        let steps = || applied.iter().filter(|a| !matches!(a.action, Action::Leave | Action::Notify));
+        let worst = order.into_iter().find(|(outcome, _)| steps().any(|a| a.outcome == *outcome));
+        worst.map_or(Self::Clean, |(_, code)| code)
     }
 
     /// The number the process ends with.
@@ -97,12 +124,40 @@ mod tests {
 
     #[test]
     fn the_numbers_are_fixed() {
-        let codes = [ExitCode::Clean, ExitCode::Findings, ExitCode::Usage, ExitCode::Incomplete];
-        assert_eq!(codes.map(ExitCode::code), [0, 1, 2, 3]);
+        use ExitCode::{Accepted, Clean, Failed, Findings, Incomplete, Skipped, StillActive, Unknown, Usage};
+        let codes = [Clean, Findings, Usage, Incomplete, Accepted, StillActive, Failed, Unknown, Skipped];
+        assert_eq!(codes.map(ExitCode::code), [0, 1, 2, 3, 10, 11, 12, 13, 14]);
         for code in codes {
             let number = std::process::ExitCode::from(code.code());
             assert_eq!(format!("{:?}", std::process::ExitCode::from(code)), format!("{number:?}"));
         }
+    }
+
+    #[test]
+    fn a_plan_is_only_done_if_every_step_was_seen() {
+        let applied = |outcome, action| Applied {
+            number: 1,
+            rule: "a.b".into(),
+            fingerprint: Fingerprinter::default().of(b"x"),
+            action,
+            way: None,
+            outcome,
+            reason: None,
+            seen: None,
+        };
+        let code = |outcomes: &[Outcome]| {
+            ExitCode::of_applied(&outcomes.iter().map(|o| applied(*o, Action::Revoke)).collect::<Vec<_>>())
+        };
+        assert_eq!(code(&[]), ExitCode::Clean);
+        assert_eq!(code(&[Outcome::Revoked, Outcome::Contained, Outcome::Undone]), ExitCode::Clean);
+        assert_eq!(code(&[Outcome::Revoked, Outcome::Skipped]), ExitCode::Skipped);
+        assert_eq!(code(&[Outcome::Skipped, Outcome::Failed]), ExitCode::Failed);
+        assert_eq!(code(&[Outcome::Failed, Outcome::Accepted]), ExitCode::Accepted);
+        assert_eq!(code(&[Outcome::Accepted, Outcome::StillActive]), ExitCode::StillActive);
+        assert_eq!(code(&[Outcome::StillActive, Outcome::Unknown]), ExitCode::Unknown);
+        let left = [applied(Outcome::Skipped, Action::Leave), applied(Outcome::Skipped, Action::Notify)];
+        assert_eq!(ExitCode::of_applied(&left), ExitCode::Clean);
+        assert_eq!(ExitCode::of_applied(&[applied(Outcome::Skipped, Action::Manual)]), ExitCode::Skipped);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod notes;
 pub mod own;
 pub mod pipeline;
 pub mod report;
+pub mod respond;
 pub mod rules;
 pub mod secret;
 pub mod source;

@@ -4,6 +4,7 @@
 
 mod checked;
 mod owned;
+pub mod plan;
 mod standards;
 
 use std::fmt;

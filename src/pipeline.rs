@@ -10,6 +10,7 @@ pub mod gather;
 pub mod owning;
 mod repository;
 pub mod reread;
+pub mod responding;
 pub mod single;
 mod sink;
 mod target;

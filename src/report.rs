@@ -9,6 +9,7 @@ mod jsonl;
 mod kinds;
 mod mask;
 mod people;
+mod plan;
 mod read;
 mod safe_json;
 mod sarif;
@@ -23,10 +24,12 @@ use std::io::{self, BufWriter, Write};
 use crate::model::{Finding, Location, PlaceKind, Report};
 use mask::Mask;
 
+pub use json::findings;
 pub use kinds::NoteWords;
 pub use kinds::words as note_words;
 pub use people::{PeopleFormat, Relation, Whose, any_active, write as write_people};
-pub use read::{ReadError, read};
+pub use plan::{write_applied, write_applied_json, write_plan, write_plan_json};
+pub use read::{ReadError, finding, read, target};
 pub use style::Style;
 pub use summary::summary;
 

@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 
 use crate::config::{self, Config, Loaded};
 use crate::pipeline::asking::{Asking, Mode};
+use crate::pipeline::responding::admin::{Admin, variable};
 use crate::rules::Catalog;
 use crate::store::{self, TimeToLive};
 use crate::verify::endpoints::{Settings, check_url};
@@ -113,7 +114,7 @@ impl Flags {
         let get = |name: &str| env.get(name).cloned();
         let loaded = config::load(self.config.as_deref(), get).map_err(|fault| fault.to_string())?;
         self.check_names(&loaded, catalog)?;
-        let Config { endpoints, verify } = &loaded.config;
+        let Config { endpoints, verify, .. } = &loaded.config;
         let offline = self.offline || verify.offline.unwrap_or(false);
         let mode = match (self.no_verify, offline) {
             (true, _) => Mode::Off,
@@ -152,6 +153,38 @@ impl Flags {
                 env,
             },
         })
+    }
+
+    /// An administrator's settings: from the environment, then from what the configuration file points to.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a name that fits no issuer.
+    pub fn admin(&self, catalog: &Catalog) -> Result<Admin, String> {
+        let env = environment();
+        let get = |name: &str| env.get(name).cloned();
+        let loaded = config::load(self.config.as_deref(), get).map_err(|fault| fault.to_string())?;
+        let mut admin = Admin::default();
+        for issuer in catalog.issuers.keys() {
+            let prefix = variable(issuer, "");
+            for (name, value) in env.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix)) {
+                admin.add(name.clone(), value);
+            }
+        }
+        for (issuer, settings) in &loaded.config.admin {
+            for (name, from) in settings {
+                if !catalog.issuers.contains_key(issuer) {
+                    let wrong = format!("`{issuer}` is no issuer; `unsprawl rules list` shows them");
+                    return Err(loaded.fault(from, wrong).to_string());
+                }
+                let value = match from.get_ref() {
+                    config::From::Env(name) => env.get(name).cloned().unwrap_or_default(),
+                    config::From::File(path) => std::fs::read_to_string(path)
+                        .map_err(|e| loaded.fault(from, format!("{}: {e}", path.display())).to_string())?,
+                };
+                admin.add(variable(issuer, name), &zeroize::Zeroizing::new(value));
+            }
+        }
+        Ok(admin)
     }
 
     fn network(&self, loaded: &Loaded, env: impl Fn(&str) -> Option<String>) -> Result<network::Options, String> {
@@ -204,7 +237,7 @@ impl Flags {
     fn check_names(&self, loaded: &Loaded, catalog: &Catalog) -> Result<(), String> {
         let known = |name: &str| catalog.issuers.contains_key(name.split('.').next().unwrap_or(name));
         let wrong = |name: &str| format!("`{name}` is no issuer; `unsprawl rules list` shows them");
-        let Config { endpoints, verify } = &loaded.config;
+        let Config { endpoints, verify, .. } = &loaded.config;
         let flags = self
             .endpoint
             .iter()

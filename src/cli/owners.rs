@@ -1,20 +1,18 @@
 //! `unsprawl owners` and `unsprawl offboard`: credentials by the people they belong to.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::inputs::{Inputs, gathered};
 use super::{asking, logging, owning};
 use crate::exit::ExitCode;
 use crate::model::{Confidence, Report};
 use crate::notes::Notes;
-use crate::pipeline::{self, Engine, History, Progress, Request, gather, reread};
+use crate::pipeline;
 use crate::report::{self, Options, PeopleFormat, Whose};
-use crate::rules::{self, Selection, SharedCatalog};
-use crate::secret::Fingerprinter;
-use crate::source::Limits;
-use crate::source::files::Filter;
+use crate::rules::{self, Selection};
 
 /// What both take.
 #[derive(Debug, clap::Args)]
@@ -104,7 +102,9 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
                 Whose::One(Box::new(person))
             }
         };
-        let mut report = gathered(common, inputs, &catalog, &key)?;
+        let (confidence, quiet) = (common.confidence, common.quiet);
+        let inputs = Inputs { named: inputs, catalog: &catalog, key: &key, confidence, quiet };
+        let mut report = gathered(&inputs)?;
         let notes = Arc::new(Notes::default());
         pipeline::asking::check(&mut report.findings, &catalog, &asking, &notes);
         pipeline::owning::own(&mut report, &catalog, &owning, &asking, &notes)?;
@@ -133,54 +133,6 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
         (true, true) if person.is_some() => ExitCode::Findings,
         (true, _) => ExitCode::Clean,
     })
-}
-
-/// Scans the targets, reads the reports, and joins what comes of them.
-fn gathered(
-    common: &Common,
-    inputs: &[String],
-    catalog: &SharedCatalog,
-    key: &Fingerprinter,
-) -> Result<Report, String> {
-    let (files, targets): (Vec<String>, Vec<String>) =
-        inputs.iter().cloned().partition(|input| gather::is_report(Path::new(input)));
-    let mut reports = Vec::new();
-    for path in files {
-        let file = File::open(&path).map_err(|e| format!("{path}: {e}"))?;
-        let mut report = report::read(file).map_err(|e| format!("{path} {e}"))?;
-        // Values that can be read again are asked about again; the others keep their verdicts.
-        reread::values(&mut report, catalog, key, &Arc::default());
-        report.findings.retain(|f| f.confidence >= common.confidence);
-        reports.push(report);
-    }
-    if !targets.is_empty() {
-        let request = Request {
-            targets,
-            history: History::default(),
-            since: None,
-            branch: None,
-            catalog: catalog.clone(),
-            confidence: common.confidence,
-            limits: Limits::default(),
-            filter: Filter::new(&[], &[])?,
-            no_ignore: false,
-            memory: 256 << 20,
-            engine: Engine::default(),
-            keep_clone: None,
-            fingerprinter: key.clone(),
-            // Everything is asked about once, together.
-            asking: pipeline::asking::Asking::default(),
-            owning: None,
-            validities: Vec::new(),
-        };
-        let progress = Progress::default();
-        let shown = !common.quiet && io::stderr().is_terminal();
-        reports.push(
-            super::progress::shown(shown, &progress, || pipeline::scan(&request, &progress))
-                .map_err(|e| e.to_string())?,
-        );
-    }
-    Ok(gather::merge(reports))
 }
 
 fn write(common: &Common, report: &Report, whose: &Whose) -> io::Result<()> {

@@ -3,8 +3,8 @@
 //! Contract: a credential is asked about once. Nothing is opened, read or connected to unless there is something to ask. What
 //! stops the checks (a signal, the time) leaves the rest unknown, with the reason and a note that makes the run incomplete.
 
-mod cache;
-mod stop;
+pub(super) mod cache;
+pub(super) mod stop;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -67,19 +67,19 @@ pub struct Asking {
 }
 
 /// A credential that is to be asked about.
-struct Job {
+pub(super) struct Job {
     /// Findings that it stands for.
-    findings: Vec<usize>,
-    rule: String,
-    issuer: String,
-    ask: Arc<Ask>,
-    secret: Secret,
-    parts: BTreeMap<String, Vec<u8>>,
-    endpoints: Endpoints,
+    pub findings: Vec<usize>,
+    pub rule: String,
+    pub issuer: String,
+    pub ask: Arc<Ask>,
+    pub secret: Secret,
+    pub parts: BTreeMap<String, Vec<u8>>,
+    pub endpoints: Endpoints,
 }
 
 impl Job {
-    fn credential(&self) -> Credential<'_> {
+    pub fn credential(&self) -> Credential<'_> {
         Credential { secret: self.secret.expose(), parts: &self.parts }
     }
 
@@ -152,7 +152,7 @@ fn set(findings: &mut [Finding], job: &Job, checked: &Checked) {
 }
 
 /// A job for a finding, or what is known of it without asking.
-fn prepare(finding: &Finding, ask: Option<&Arc<Ask>>, asking: &Asking) -> Result<Job, Box<Checked>> {
+pub(super) fn prepare(finding: &Finding, ask: Option<&Arc<Ask>>, asking: &Asking) -> Result<Job, Box<Checked>> {
     let reason = |identity, why: &str| {
         Box::new(Checked { validity: Validity::Unknown(why.into()), identity, ..Checked::default() })
     };
@@ -212,6 +212,21 @@ fn from_cache(findings: &mut [Finding], jobs: Vec<Job>, cache: &Cache, now: i64)
     left
 }
 
+/// A runtime, and the network within the limits of the run.
+pub(super) fn connect(asking: &Asking) -> Result<(tokio::runtime::Runtime, Polite<Network>), String> {
+    // Asking without the list that was asked for is not what the user wants.
+    let log = asking.requests_log.as_deref().map(RequestsLog::open).transpose();
+    let log = log.map_err(|e| format!("the log of requests cannot be written: {e}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let network = {
+        let _entered = runtime.enter();
+        Network::new(asking.network.clone()).map_err(|e| e.to_string())?
+    };
+    let polite = Polite::new(network, asking.limits.clone(), log);
+    let offline = asking.network.proxy.is_none() && !network::has_route();
+    Ok((runtime, if offline { polite.without_network() } else { polite }))
+}
+
 /// Asks the issuers.
 fn ask(findings: &mut [Finding], jobs: Vec<Job>, asking: &Asking, cache: &mut Cache, notes: &Notes, now: i64) {
     let mut left: BTreeMap<usize, &Job> = jobs.iter().enumerate().collect();
@@ -219,27 +234,10 @@ fn ask(findings: &mut [Finding], jobs: Vec<Job>, asking: &Asking, cache: &mut Ca
         notes.add(NoteKind::Other, "", format!("nobody could be asked: {why}"));
         jobs.iter().for_each(|job| set(findings, job, &unknown(why, job)));
     };
-    let log = match asking.requests_log.as_deref().map(RequestsLog::open).transpose() {
-        Ok(log) => log,
-        // Asking without the list that was asked for is not what the user wants.
-        Err(e) => return failed(findings, &format!("the log of requests cannot be written: {e}")),
+    let (runtime, polite) = match connect(asking) {
+        Ok(connected) => connected,
+        Err(why) => return failed(findings, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return failed(findings, &e.to_string()),
-    };
-    let network = {
-        let _entered = runtime.enter();
-        match Network::new(asking.network.clone()) {
-            Ok(network) => network,
-            Err(e) => return failed(findings, &e.to_string()),
-        }
-    };
-    let offline = asking.network.proxy.is_none() && !network::has_route();
-    let mut polite = Polite::new(network, asking.limits.clone(), log);
-    if offline {
-        polite = polite.without_network();
-    }
     let mut stop = Stop::new(&runtime);
     let stopped = runtime.block_on(async {
         // Jobs by number: a reference in and out of an async closure has no lifetime that could be named.

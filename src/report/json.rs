@@ -33,6 +33,17 @@ pub(super) fn write(shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
     safe_json::pretty(out, &document)
 }
 
+/// Every finding as the document shows it, in the order of the report. No secret is shown, whatever the report holds.
+///
+/// # Errors
+/// Never in practice: everything in a finding can be written.
+pub fn findings(report: &super::Report) -> io::Result<Vec<serde_json::Value>> {
+    let options = super::Options::default();
+    let shown = Shown::new(report, &options);
+    let view = |finding| FindingView { head: Head::new(&shown, finding), locations: Locations(&shown, finding) };
+    report.findings.iter().map(|f| serde_json::to_value(view(f)).map_err(io::Error::from)).collect()
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,

@@ -70,6 +70,22 @@ pub fn read(input: impl Read) -> Result<Report, ReadError> {
     Ok(document.into_report())
 }
 
+/// Reads one finding, as a report shows it.
+///
+/// # Errors
+/// It is none; see [`ReadError`].
+pub fn finding(value: &serde_json::Value) -> Result<Finding, ReadError> {
+    let document = FindingDoc::deserialize(value).map_err(|e| ReadError::Form {
+        line: e.line(),
+        column: e.column(),
+        message: kind_of(&e).to_owned(),
+    })?;
+    if document.locations.is_empty() {
+        return Err(ReadError::NoPlace);
+    }
+    Ok(document.into_finding())
+}
+
 /// What is wrong, without quoting what stands there.
 fn kind_of(error: &serde_json::Error) -> &'static str {
     match error.classify() {
@@ -214,10 +230,15 @@ impl Document {
 
 impl TargetDoc {
     fn into_target(self) -> Target {
-        const KINDS: [&str; 5] = ["file", "folder", "repository", "bare-repository", "stdin"];
-        let kind = KINDS.into_iter().find(|k| *k == self.kind).unwrap_or("other");
-        Target { name: self.name, kind, root: None, people: PeopleFiles::default() }
+        target(self.name, &self.kind)
     }
+}
+
+/// A target of an earlier run.
+pub fn target(name: String, kind: &str) -> Target {
+    const KINDS: [&str; 5] = ["file", "folder", "repository", "bare-repository", "stdin"];
+    let kind = KINDS.into_iter().find(|k| *k == kind).unwrap_or("other");
+    Target { name, kind, root: None, people: PeopleFiles::default() }
 }
 
 impl FindingDoc {

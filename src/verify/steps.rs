@@ -8,7 +8,7 @@ mod act;
 
 use std::collections::BTreeMap;
 
-pub use act::{Acted, Outcome, act};
+pub use act::{Acted, Mode, Outcome, act};
 
 use super::judge::{self, Body, Said, Source};
 use super::render::{self, ResolvedEndpoint};

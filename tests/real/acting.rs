@@ -68,7 +68,7 @@ impl Leaked {
         let (network, way) = (network(), self.ask.way(way).unwrap());
         let parts = &self.parts;
         let all: Vec<_> = secrets.iter().map(|s| Credential { secret: s.as_bytes(), parts }).collect();
-        block_on(steps::act(&self.ask, way, &all, &self.admin, &self.endpoints, &network, now()))
+        block_on(steps::act(steps::Mode::Act, &self.ask, way, &all, &self.admin, &self.endpoints, &network, now()))
     }
 
     #[track_caller]

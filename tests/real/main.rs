@@ -12,6 +12,7 @@ mod support;
 mod acting;
 mod github;
 mod relay;
+mod incident;
 mod servers;
 mod story;
 
@@ -19,6 +20,7 @@ mod accounts;
 mod aws;
 mod login_servers;
 mod owner_story;
+mod respond_github;
 mod revoke_accounts;
 mod revoke_tokens;
 mod signed_rules;

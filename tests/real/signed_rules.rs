@@ -99,7 +99,7 @@ fn google_compares_the_public_half_and_ends_the_key_with_itself() {
         let transport = Replay::new(replies);
         let way = ask.way(name).unwrap();
         let (one, admin) = ([credential], BTreeMap::new());
-        let acting = steps::act(&ask, way, &one, &admin, &places, &transport, NOW);
+        let acting = steps::act(steps::Mode::Act, &ask, way, &one, &admin, &places, &transport, NOW);
         (run(acting).unwrap().outcome, transport.sent())
     };
     let token = || reply(200, r#"{"access_token":"at","expires_in":3599}"#);

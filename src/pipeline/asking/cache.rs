@@ -16,7 +16,7 @@ const AFTER: Duration = Duration::from_secs(2);
 
 /// An open store, or none.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(in crate::pipeline) struct Cache {
     open: Option<(Sqlite, Key)>,
     lives: TimeToLive,
     waiting: Vec<(Keyed, Verdict)>,

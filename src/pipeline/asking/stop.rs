@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Why the checks ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stopped {
+pub(in crate::pipeline) enum Stopped {
     /// A signal.
     Signal,
     /// The time is over.
@@ -18,7 +18,7 @@ pub(super) enum Stopped {
 
 /// Listens from when it is made.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(in crate::pipeline) struct Stop {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
 }

@@ -24,9 +24,23 @@ pub enum Outcome {
     Refused,
     /// It may have changed.
     Unknown,
+    /// Everything but the request that changes something was done.
+    Ready,
+}
+
+/// Whether an act is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is.
+    Act,
+    /// Everything but the request that changes something.
+    Rehearse,
 }
 
 impl Outcome {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Done, Self::Gone, Self::Refused, Self::Unknown, Self::Ready];
+
     /// Its name in rule files and reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +48,7 @@ impl Outcome {
             Self::Gone => "gone",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
+            Self::Ready => "ready",
         }
     }
 }
@@ -50,7 +65,9 @@ pub struct Acted {
 }
 
 /// Acts on credentials: one, or as many as the way takes in a batch. `admin` holds the settings of an administrator.
+#[allow(clippy::too_many_arguments)]
 pub async fn act<T: Transport>(
+    mode: Mode,
     ask: &Ask,
     way: &Way,
     credentials: &[Credential<'_>],
@@ -79,7 +96,7 @@ pub async fn act<T: Transport>(
             continue;
         }
         let last = i + 1 == wanted.len();
-        if let Some(acted) = run.act(step, &secrets, last).await {
+        if let Some(acted) = run.act(mode, step, &secrets, last).await {
             return acted;
         }
     }
@@ -88,16 +105,19 @@ pub async fn act<T: Transport>(
 
 impl<T: Transport> Run<'_, T> {
     /// One step; `None` to go on with the next.
-    async fn act(&mut self, step: &Step, secrets: &[&[u8]], last: bool) -> Option<Acted> {
+    async fn act(&mut self, mode: Mode, step: &Step, secrets: &[&[u8]], last: bool) -> Option<Acted> {
         let acted = |outcome, reason, sent| Some(Acted { outcome, reason, sent });
         let request = match &step.call {
             Call::Http(request) => request,
-            Call::Login(login) => return self.act_by_login(login, last).await,
+            Call::Login(login) => return self.act_by_login(mode, login, last).await,
         };
         let outgoing = match self.outgoing(request, secrets, !last) {
             Ok(outgoing) => outgoing,
             Err(reason) => return acted(Outcome::Refused, Some(reason), false),
         };
+        if last && mode == Mode::Rehearse {
+            return acted(Outcome::Ready, None, false);
+        }
         let reply = match self.transport.send(&outgoing).await {
             Ok(reply) => reply,
             Err(failure) => {
@@ -124,7 +144,7 @@ impl<T: Transport> Run<'_, T> {
         }
     }
 
-    async fn act_by_login(&mut self, login: &crate::rules::ask::Login, last: bool) -> Option<Acted> {
+    async fn act_by_login(&mut self, mode: Mode, login: &crate::rules::ask::Login, last: bool) -> Option<Acted> {
         let acted = |outcome, reason: String, sent| Some(Acted { outcome, reason: Some(reason), sent });
         let login = match crate::verify::render::login(login, &self.values) {
             Ok(login) => login,
@@ -132,6 +152,9 @@ impl<T: Transport> Run<'_, T> {
         };
         if login.change.is_some() && !last {
             return acted(Outcome::Refused, "only the last step may change something".into(), false);
+        }
+        if last && mode == Mode::Rehearse {
+            return Some(Acted { outcome: Outcome::Ready, reason: None, sent: false });
         }
         match self.transport.log_in(&login).await {
             Ok(Answer::Changed) => Some(Acted { outcome: Outcome::Done, reason: None, sent: true }),

@@ -168,7 +168,7 @@ fn acted(ask: &Ask, secrets: &[&[u8]], replies: Vec<Played>) -> (Acted, Vec<Stri
     let credentials: Vec<Credential<'_>> = secrets.iter().map(|secret| Credential { secret, parts: &none }).collect();
     let admin = BTreeMap::from([("token".to_owned(), zeroize::Zeroizing::new(ADMIN.to_owned()))]);
     let to = endpoints(&["https://a.example.com"]);
-    let acted = replay::run(act(ask, &ask.revoke[0], &credentials, &admin, &to, &transport, NOW)).unwrap();
+    let acted = replay::run(act(Mode::Act, ask, &ask.revoke[0], &credentials, &admin, &to, &transport, NOW)).unwrap();
     (acted, transport.sent().into_iter().map(|s| format!("{:?} {}", s.method, s.url)).collect())
 }
 
@@ -245,7 +245,8 @@ fn an_administrator_brings_his_own() {
     let transport = Replay::default();
     let one = [credential];
     let to = endpoints(&["https://a.example.com"]);
-    let acted = replay::run(act(&way, &way.revoke[0], &one, &BTreeMap::new(), &to, &transport, NOW)).unwrap();
+    let acted =
+        replay::run(act(Mode::Act, &way, &way.revoke[0], &one, &BTreeMap::new(), &to, &transport, NOW)).unwrap();
     assert_eq!((acted.outcome, transport.sent().len()), (Outcome::Refused, 0));
     assert!(acted.reason.unwrap().contains("`token`"));
 }

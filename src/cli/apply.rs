@@ -1,0 +1,197 @@
+//! `unsprawl apply`: follows a plan.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{asking, logging, plan};
+use crate::config;
+use crate::exit::ExitCode;
+use crate::model::plan::{Applied, Plan, PlanItem};
+use crate::notes::{Notes, printable};
+use crate::pipeline::asking::Mode;
+use crate::pipeline::responding::applying::{self, Applying};
+use crate::report;
+use crate::rules::{self, Selection};
+use crate::store;
+
+/// Arguments of `unsprawl apply`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plan
+    #[arg(value_name = "PLAN.json")]
+    plan: PathBuf,
+    /// Act without asking: for machines
+    #[arg(long)]
+    yes: bool,
+    /// Do everything but the requests that change something
+    #[arg(long)]
+    dry_run: bool,
+    /// Bring back what this plan contained
+    #[arg(long, conflicts_with = "dry_run")]
+    undo: bool,
+    /// The record of what is done [default: unsprawl/journal.jsonl in the XDG state folder]
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_JOURNAL")]
+    journal: Option<PathBuf>,
+    /// A file with values that do not stand any more where the plan says (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    secret_from: Vec<PathBuf>,
+    /// How long an issuer may take to refuse a credential: after it, one that still works is still-active [default: what
+    /// its rule says]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    confirm_within: Option<Duration>,
+    /// How long to wait for that: what is left is accepted, and asked about by the next run
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = config::duration)]
+    wait: Duration,
+    /// Act on no more credentials than this
+    #[arg(long, value_name = "N")]
+    most: Option<usize>,
+    /// Rule files or folders of your own, as for `plan`
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    asking: asking::Flags,
+    /// Format of the result
+    #[arg(long, short = 'f', value_enum, default_value_t, help_heading = "Report")]
+    format: Format,
+    /// Write the result to a file instead of standard output
+    #[arg(long, short = 'o', value_name = "FILE", help_heading = "Report")]
+    output: Option<PathBuf>,
+    /// Nothing on standard error but errors
+    #[arg(long, short = 'q', help_heading = "Report")]
+    quiet: bool,
+    /// Tell on standard error what is done; never a secret
+    #[arg(long, short = 'v', action = clap::ArgAction::Count, help_heading = "Report")]
+    verbose: u8,
+    /// File with the key that the plan's fingerprints were made with
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_FINGERPRINT_KEY_FILE", help_heading = "Report")]
+    fingerprint_key_file: Option<PathBuf>,
+}
+
+/// Formats of the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One document, see `schemas/apply.v1.schema.json`
+    Json,
+}
+
+/// Where the journal is.
+pub(super) fn journal_path(named: Option<&PathBuf>) -> Result<PathBuf, String> {
+    let env = |name: &str| std::env::var(name).ok();
+    let default = || Some(store::default_path(env)?.with_file_name("journal.jsonl"));
+    named
+        .cloned()
+        .or_else(default)
+        .ok_or_else(|| "there is no home folder for the journal: --journal FILE names it".into())
+}
+
+/// Runs `unsprawl apply`.
+///
+/// # Errors
+/// When the result cannot be written.
+pub fn run(args: &Args) -> io::Result<ExitCode> {
+    logging::start(args.verbose);
+    let usage = |message: String| {
+        eprintln!("error: {message}");
+        Ok(ExitCode::Usage)
+    };
+    let plan = match plan::read(&args.plan) {
+        Ok((plan, _)) => plan,
+        Err(message) => return usage(message),
+    };
+    if !args.quiet {
+        plan::view(&plan, &mut io::stderr().lock())?;
+    }
+    if !args.dry_run && !args.yes && !agreed(&plan, args.undo)? {
+        return usage("nothing was done: it was not agreed to (--yes agrees, for machines)".into());
+    }
+    match follow(args, &plan) {
+        Ok(applied) => write(args, &plan, &applied),
+        Err(message) => usage(message),
+    }
+}
+
+/// Asks the person at the terminal.
+fn agreed(plan: &Plan, undo: bool) -> io::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    let count = plan.items.iter().filter(|i| i.action.changes() && i.protected.is_none()).count();
+    let what = if undo { "Bring back what this plan contained?" } else { "Do this?" };
+    eprint!("\n{what} {count} credentials, at the addresses above. Type yes: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn follow(args: &Args, plan: &Plan) -> Result<Vec<Applied>, String> {
+    let catalog = rules::load(&args.rules, &Selection::default())
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+    let asking = args.asking.asking(&catalog)?;
+    if asking.mode != Mode::Ask {
+        return Err("apply asks issuers: it cannot be done offline or without verifying".into());
+    }
+    let admin = args.asking.admin(&catalog)?;
+    let quiet = args.quiet;
+    let tell = |text: &str| {
+        if !quiet {
+            eprintln!("{}", printable(text.as_bytes()));
+        }
+    };
+    let forbidden = |item: &PlanItem| -> Option<String> {
+        let needed = item.approvals.max(plan.require_approvals);
+        (needed > 0).then(|| format!("it needs {needed} approvals"))
+    };
+    let halted = || None;
+    let applying = Applying {
+        admin,
+        asking,
+        fingerprinter: super::output::fingerprinter(args.fingerprint_key_file.as_deref())?,
+        secret_from: args.secret_from.clone(),
+        journal: journal_path(args.journal.as_ref())?,
+        dry_run: args.dry_run,
+        undo: args.undo,
+        within: args.confirm_within,
+        wait: args.wait,
+        most: args.most,
+        by: plan::user(),
+        forbidden: &forbidden,
+        halted: &halted,
+        tell: &tell,
+    };
+    let notes = Arc::new(Notes::default());
+    let applied = applying::apply(plan, &catalog, &applying, &notes)?;
+    let (notes, _) = notes.take();
+    notes.iter().for_each(|note| tell(&format!("note: {} {}", note.place, note.detail)));
+    Ok(applied)
+}
+
+fn write(args: &Args, plan: &Plan, applied: &[Applied]) -> io::Result<ExitCode> {
+    let code = ExitCode::of_applied(applied);
+    let put = |color: bool, out: &mut dyn Write| match args.format {
+        Format::Text => report::write_applied(applied, color, out),
+        Format::Json => {
+            let confirmed = code == ExitCode::Clean && !args.dry_run;
+            report::write_applied_json(plan, applied, args.dry_run, confirmed, out)
+        }
+    };
+    match &args.output {
+        Some(path) => {
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+            put(false, &mut File::create(path).map_err(named)?)?;
+        }
+        None => {
+            let mut out = io::stdout().lock();
+            let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            put(color, &mut out)?;
+            out.flush()?;
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,231 @@
+//! `unsprawl plan`: what to do about live credentials.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::inputs::{Inputs, gathered};
+use super::{asking, logging, owning};
+use crate::exit::ExitCode;
+use crate::model::plan::{PLAN_SCHEMA, PLAN_VERSION, Plan};
+use crate::model::{Confidence, Finding};
+use crate::notes::Notes;
+use crate::pipeline;
+use crate::pipeline::responding::planning::{self, Decided, Planning};
+use crate::report;
+use crate::respond::plan::Wish;
+use crate::rules::{self, Selection};
+
+/// Arguments of `unsprawl plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What `scan` takes, or JSON reports of earlier scans; or one plan, to look at it
+    #[arg(value_name = "TARGET|REPORT.json|PLAN.json", default_value = ".")]
+    inputs: Vec<String>,
+    /// Write the plan to this file, for `approve` and `apply`; without it, it is only shown
+    #[arg(long, short = 'o', value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only these issuers or token types (may be repeated)
+    #[arg(long, value_name = "ISSUER[.TYPE]", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Not these (may be repeated)
+    #[arg(long, value_name = "ISSUER[.TYPE]", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// What is wanted where an issuer offers more than one thing
+    #[arg(long, value_enum, default_value_t)]
+    prefer: Prefer,
+    /// End credentials of an issuer or token type by this way, as aws=delete; `rules show` names the ways (may be repeated)
+    #[arg(long, value_name = "ISSUER[.TYPE]=WAY", value_parser = pair)]
+    way: Vec<(String, String)>,
+    /// Signatures that `apply` needs; see `approve`
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    require_approvals: u32,
+    /// Who makes this plan: nobody may approve his own [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    planner: Option<String>,
+    /// Least confidence that counts
+    #[arg(long, value_enum, default_value_t = Confidence::Medium)]
+    confidence: Confidence,
+    /// Rule files or folders of your own, as for `scan`
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    asking: asking::Flags,
+    #[command(flatten)]
+    owning: owning::OwnerFlags,
+    /// Nothing on standard error but errors
+    #[arg(long, short = 'q', help_heading = "Report")]
+    quiet: bool,
+    /// Tell on standard error what is done; never a secret
+    #[arg(long, short = 'v', action = clap::ArgAction::Count, help_heading = "Report")]
+    verbose: u8,
+    /// File with a key of your own for fingerprints; `apply` needs the same
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_FINGERPRINT_KEY_FILE", help_heading = "Report")]
+    fingerprint_key_file: Option<PathBuf>,
+}
+
+/// What is wanted where an issuer offers more than one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Prefer {
+    /// What is best for this issuer: where a credential can be disabled and brought back, that
+    #[default]
+    Best,
+    /// Only what can be undone
+    Contain,
+    /// That it ends for good
+    Revoke,
+    /// That a new value takes its place
+    Rotate,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, way)) if !name.is_empty() && !way.is_empty() => Ok((name.to_owned(), way.to_owned())),
+        _ => Err("give ISSUER=WAY, as aws=delete".into()),
+    }
+}
+
+/// Runs `unsprawl plan`.
+///
+/// # Errors
+/// When the plan cannot be written.
+pub fn run(args: &Args) -> io::Result<ExitCode> {
+    logging::start(args.verbose);
+    if let [only] = &args.inputs[..]
+        && is_plan(Path::new(only))
+    {
+        return show(Path::new(only));
+    }
+    match make(args) {
+        Ok((plan, complete)) => {
+            if let Some(path) = &args.output {
+                write(&plan, path)?;
+            }
+            view(&plan, &mut io::stdout().lock())?;
+            if args.output.is_none() && !args.quiet && !plan.items.is_empty() {
+                eprintln!("not kept: -o FILE writes it for `approve` and `apply`");
+            }
+            Ok(if complete { ExitCode::Clean } else { ExitCode::Incomplete })
+        }
+        Err(message) => {
+            eprintln!("error: {message}");
+            Ok(ExitCode::Usage)
+        }
+    }
+}
+
+fn make(args: &Args) -> Result<(Plan, bool), String> {
+    let selection = Selection { confidence: args.confidence, ..Selection::default() };
+    let catalog = rules::load(&args.rules, &selection)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+    let key = super::output::fingerprinter(args.fingerprint_key_file.as_deref())?;
+    let asking = args.asking.asking(&catalog)?;
+    let admin = args.asking.admin(&catalog)?;
+    let owning = args.owning.owning()?;
+    check(args, &catalog)?;
+    let inputs =
+        Inputs { named: &args.inputs, catalog: &catalog, key: &key, confidence: args.confidence, quiet: args.quiet };
+    let mut report = gathered(&inputs)?;
+    let notes = Arc::new(Notes::default());
+    pipeline::asking::check(&mut report.findings, &catalog, &asking, &notes);
+    pipeline::owning::own(&mut report, &catalog, &owning, &asking, &notes)?;
+    let (more, counts) = notes.take();
+    report.notes.extend(more);
+    report.add_counts(counts);
+    args.owning.hide(&mut report, &mut [], &key);
+    let wish = match args.prefer {
+        Prefer::Best => Wish::Default,
+        Prefer::Contain => Wish::Contain,
+        Prefer::Revoke => Wish::Revoke,
+        Prefer::Rotate => Wish::Rotate,
+    };
+    let by = if wish == Wish::Default { "default" } else { "--prefer" };
+    let decide = |_: &serde_json::Value| Decided { wish, by: by.into(), ..Decided::default() };
+    let planning = Planning {
+        planner: args.planner.clone().unwrap_or_else(user),
+        policy: None,
+        decide: &decide,
+        ways: args.way.clone(),
+        require_approvals: args.require_approvals,
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        admin: &admin,
+    };
+    let plan = planning::plan(&report, &catalog, &planning, &asking)?;
+    Ok((plan, report.complete()))
+}
+
+/// A name that fits no rule would silently leave everything out, or choose nothing.
+fn check(args: &Args, catalog: &rules::Catalog) -> Result<(), String> {
+    let known = |name: &str| catalog.issuers.contains_key(name) || catalog.find(name).is_some();
+    let named = args.only.iter().map(|n| ("--only", n)).chain(args.skip.iter().map(|n| ("--skip", n)));
+    for (flag, name) in named.chain(args.way.iter().map(|(n, _)| ("--way", n))) {
+        if !known(name) {
+            return Err(format!("{flag}: `{name}` is no issuer or token type; `unsprawl rules list` shows them"));
+        }
+    }
+    for (name, way) in &args.way {
+        let tokens = catalog.tokens.iter().filter(|t| t.rule == *name || t.issuer == *name);
+        if !tokens.clone().any(|t| catalog.ask(&t.rule).is_some_and(|ask| ask.way(way).is_some())) {
+            return Err(format!("--way: `{name}` has no way `{way}`; `unsprawl rules show {name}` names them"));
+        }
+    }
+    Ok(())
+}
+
+/// The user's name, as the environment has it.
+pub(super) fn user() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()));
+    named.unwrap_or_else(|| "unknown".into())
+}
+
+fn write(plan: &Plan, path: &Path) -> io::Result<()> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(named)?;
+    report::write_plan_json(plan, &mut file).map_err(named)
+}
+
+/// Whether a file is a plan, by its beginning.
+fn is_plan(path: &Path) -> bool {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).map(|f| f.take(200).read_to_end(&mut head));
+    read.is_ok_and(|r| r.is_ok()) && path.is_file() && String::from_utf8_lossy(&head).contains("\"unsprawl/plan\"")
+}
+
+/// Reads a plan, with its document as it stands in the file.
+pub(super) fn read(path: &Path) -> Result<(Plan, serde_json::Value), String> {
+    let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let wrong = |e: serde_json::Error| format!("{} is no plan of this version: {e}", path.display());
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(wrong)?;
+    let plan: Plan = serde_json::from_slice(&text).map_err(wrong)?;
+    if plan.schema != PLAN_SCHEMA || plan.version != PLAN_VERSION {
+        return Err(format!("{} is no plan of version {PLAN_VERSION}", path.display()));
+    }
+    Ok((plan, value))
+}
+
+/// The findings of a plan's items.
+pub(super) fn findings(plan: &Plan) -> Result<Vec<Finding>, String> {
+    let read = plan.items.iter().map(|item| report::finding(&item.finding));
+    read.collect::<Result<_, _>>().map_err(|e| format!("an item of the plan {e}"))
+}
+
+/// Shows a plan.
+pub(super) fn view(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let findings = findings(plan).map_err(io::Error::other)?;
+    report::write_plan(plan, &findings, color, out)
+}
+
+fn show(path: &Path) -> io::Result<ExitCode> {
+    match read(path) {
+        Ok((plan, _)) => view(&plan, &mut io::stdout().lock()).map(|()| ExitCode::Clean),
+        Err(message) => {
+            eprintln!("error: {message}");
+            Ok(ExitCode::Usage)
+        }
+    }
+}
