@@ -4,6 +4,7 @@
 //! call the library. Results go to stdout or `--output`, everything else to stderr.
 
 pub mod apply;
+pub mod approve;
 mod asking;
 pub mod generate;
 mod inputs;
@@ -64,6 +65,11 @@ pub enum Command {
     ///
     /// Nothing is revoked. Exit codes: 0 done, 2 wrong usage or configuration, 3 incomplete: a finding may be missing in it.
     Plan(Box<plan::Args>),
+    /// Sign a plan with your SSH key, or tell who signed it
+    ///
+    /// The signature is over exactly this plan: a change takes it away. Exit codes: 0 done, 1 with --verify: a signature does
+    /// not count, or there is none; 2 wrong usage.
+    Approve(approve::Args),
     /// Follow a plan: revoke or contain its credentials, and ask their issuers until they are refused
     ///
     /// Asks before it acts, unless --yes is given. Act only on credentials that you are authorised to act on. Exit codes: 0
@@ -93,6 +99,7 @@ impl Command {
             Self::Owners(args) => owners::owners(args),
             Self::Offboard(args) => owners::offboard(args),
             Self::Plan(args) => plan::run(args),
+            Self::Approve(args) => approve::run(args),
             Self::Apply(args) => apply::run(args),
             Self::Journal(args) => journal::run(args),
             Self::Rules(args) => rules::run(args),

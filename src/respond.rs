@@ -2,5 +2,6 @@
 //!
 //! Contract: nothing here sends anything; `pipeline::responding` asks and acts. No module here ever holds a secret.
 
+pub mod approve;
 pub mod journal;
 pub mod plan;

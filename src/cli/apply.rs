@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{asking, logging, plan};
 use crate::config;
 use crate::exit::ExitCode;
@@ -14,6 +16,7 @@ use crate::notes::{Notes, printable};
 use crate::pipeline::asking::Mode;
 use crate::pipeline::responding::applying::{self, Applying};
 use crate::report;
+use crate::respond::approve::{self, Verified};
 use crate::rules::{self, Selection};
 use crate::store;
 
@@ -45,6 +48,12 @@ pub struct Args {
     /// How long to wait for that: what is left is accepted, and asked about by the next run
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = config::duration)]
     wait: Duration,
+    /// Signatures that every item needs, besides what the plan says; neither the planner's nor the key's owner's count
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    require_approvals: u32,
+    /// Who may sign, as ssh-keygen(1) describes it under ALLOWED SIGNERS
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_ALLOWED_SIGNERS")]
+    allowed_signers: Option<PathBuf>,
     /// Act on no more credentials than this
     #[arg(long, value_name = "N")]
     most: Option<usize>,
@@ -100,8 +109,8 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         eprintln!("error: {message}");
         Ok(ExitCode::Usage)
     };
-    let plan = match plan::read(&args.plan) {
-        Ok((plan, _)) => plan,
+    let (plan, document) = match plan::read(&args.plan) {
+        Ok(read) => read,
         Err(message) => return usage(message),
     };
     if !args.quiet {
@@ -110,7 +119,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     if !args.dry_run && !args.yes && !agreed(&plan, args.undo)? {
         return usage("nothing was done: it was not agreed to (--yes agrees, for machines)".into());
     }
-    match follow(args, &plan) {
+    match follow(args, &plan, &document) {
         Ok(applied) => write(args, &plan, &applied),
         Err(message) => usage(message),
     }
@@ -130,7 +139,7 @@ fn agreed(plan: &Plan, undo: bool) -> io::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
-fn follow(args: &Args, plan: &Plan) -> Result<Vec<Applied>, String> {
+fn follow(args: &Args, plan: &Plan, document: &Value) -> Result<Vec<Applied>, String> {
     let catalog = rules::load(&args.rules, &Selection::default())
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
     let asking = args.asking.asking(&catalog)?;
@@ -144,9 +153,13 @@ fn follow(args: &Args, plan: &Plan) -> Result<Vec<Applied>, String> {
             eprintln!("{}", printable(text.as_bytes()));
         }
     };
-    let forbidden = |item: &PlanItem| -> Option<String> {
-        let needed = item.approvals.max(plan.require_approvals);
-        (needed > 0).then(|| format!("it needs {needed} approvals"))
+    let verified = match &args.allowed_signers {
+        Some(path) => approve::verified(document, path).map_err(|e| e.to_string())?,
+        None => Verified::default(),
+    };
+    let forbidden = |item: &PlanItem| {
+        let needed = item.approvals.max(plan.require_approvals).max(args.require_approvals);
+        unapproved(item, needed, plan, &verified)
     };
     let halted = || None;
     let applying = Applying {
@@ -170,6 +183,35 @@ fn follow(args: &Args, plan: &Plan) -> Result<Vec<Applied>, String> {
     let (notes, _) = notes.take();
     notes.iter().for_each(|note| tell(&format!("note: {} {}", note.place, note.detail)));
     Ok(applied)
+}
+
+/// Why the signatures of a plan are not enough for an item, if they are not.
+fn unapproved(item: &PlanItem, needed: u32, plan: &Plan, verified: &Verified) -> Option<String> {
+    let owners = owners(item);
+    let (counting, not) = approve::counting(&verified.by, &plan.planner, &owners);
+    if counting.len() >= needed as usize {
+        return None;
+    }
+    let has = counting.len();
+    let why = [&not[..], &verified.not[..]].concat();
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
+    let hint = if plan.approvals.is_empty() { "; `unsprawl approve` signs it" } else { "" };
+    let hint = if verified.by.is_empty() && !plan.approvals.is_empty() {
+        "; --allowed-signers says whose count"
+    } else {
+        hint
+    };
+    Some(format!("it needs {needed} approvals and has {has}{why}{hint}"))
+}
+
+/// Names of whoever a credential belongs to.
+fn owners(item: &PlanItem) -> Vec<String> {
+    let Ok(finding) = report::finding(&item.finding) else { return Vec::new() };
+    let person = finding.owned.as_ref().and_then(|o| o.owner.person.as_ref());
+    let known = person.iter().flat_map(|p| p.emails.iter().chain(&p.logins).chain(&p.name));
+    let accounts = finding.checked.principal.iter().chain(&finding.checked.identity);
+    let named = accounts.flat_map(|a| [&a.email, &a.login].into_iter().flatten());
+    known.chain(named).cloned().collect()
 }
 
 fn write(args: &Args, plan: &Plan, applied: &[Applied]) -> io::Result<ExitCode> {

@@ -14,15 +14,15 @@ pub const HOST: &str = "[::ffff:127.0.0.1]";
 const FLAGS: [&str; 3] = ["--verify-databases", "--allow-host", HOST];
 
 /// An account and the repository that its URL leaked into.
-struct Account {
-    name: String,
-    word: String,
-    repo: Repo,
+pub struct Account {
+    pub name: String,
+    pub word: String,
+    pub repo: Repo,
 }
 
 impl Account {
     /// `url` makes the URL of name, password and host with port.
-    fn new(port: &str, url: impl Fn(&str, &str, &str) -> String) -> Self {
+    pub fn new(port: &str, url: impl Fn(&str, &str, &str) -> String) -> Self {
         let (name, word) = (fresh("alice"), password("account"));
         let repo = leak("deploy/values.yaml", &format!("url: {}\n", url(&name, &word, &format!("{HOST}:{port}"))));
         Self { name, word, repo }
@@ -48,7 +48,7 @@ pub fn psql(server: &Server, statement: &str) {
     server.run(&server.fact("psql"), &args, &[("PGPASSWORD", &word)], "");
 }
 
-fn postgres_account(server: &Server) -> Account {
+pub fn postgres_account(server: &Server) -> Account {
     let account = Account::new(&server.fact("port"), |n, w, host| format!("postgres://{n}:{w}@{host}/orders"));
     psql(server, &format!("CREATE ROLE {} LOGIN PASSWORD '{}'", account.name, account.word));
     account
@@ -83,7 +83,7 @@ fn no_database_is_asked_unless_the_user_says_so() {
     unknown(&look(&["--verify-databases", "--allow-host", HOST, "--no-verify"]));
 }
 
-fn mariadb(server: &Server, statement: &str) {
+pub fn mariadb(server: &Server, statement: &str) {
     let (port, word) = (server.fact("port"), server.fact("password"));
     let args = ["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "root", "-e", statement];
     server.run("mariadb", &args, &[("MYSQL_PWD", &word)], "");
@@ -102,7 +102,7 @@ fn mariadb_is_dead_while_locked_and_when_dropped() {
     account.lives_as(rule, &login, || mariadb(&server, &format!("DROP USER {who}")));
 }
 
-fn redis(server: &Server, words: &[&str]) {
+pub fn redis(server: &Server, words: &[&str]) {
     let (port, word) = (server.fact("port"), server.fact("password"));
     let args = [&["-h", "127.0.0.1", "-p", &port, "--user", "default", "-e"], words].concat();
     server.run("redis-cli", &args, &[("REDISCLI_AUTH", &word)], "");
@@ -123,7 +123,7 @@ fn redis_is_dead_while_off_and_when_deleted() {
 }
 
 /// A change of a user at the management API.
-fn rabbit(server: &Server, method: &str, name: &str, body: Value) {
+pub fn rabbit(server: &Server, method: &str, name: &str, body: Value) {
     let request =
         server.request(method, &format!("/api/users/{name}")).basic(&server.fact("admin"), &server.fact("password"));
     let request = if body.is_null() { request } else { request.json(body) };
@@ -155,7 +155,7 @@ pub fn ldap(server: &Server, program: &str, ldif: &str) {
     server.run(program, &["-x", "-H", &url, "-D", &admin, "-w", &word], &[], ldif);
 }
 
-fn ldap_account(server: &Server) -> (Account, String) {
+pub fn ldap_account(server: &Server) -> (Account, String) {
     let base = server.fact("base");
     let dn = |name: &str| format!("uid={name},ou=people,{base}");
     let account = Account::new(&server.fact("port"), |n, w, host| format!("ldap://{}:{w}@{host}/", dn(n)));

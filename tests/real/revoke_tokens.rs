@@ -9,7 +9,7 @@ use crate::acting::Leaked;
 use crate::servers::{Server, fresh, get, password};
 
 /// A person of verdaccio's: a session and two tokens of its own.
-fn npm_tokens(npm: &Server) -> (String, [String; 2]) {
+pub fn npm_tokens(npm: &Server) -> (String, [String; 2]) {
     let (name, word) = (fresh("revoke"), password("npm"));
     let person = json!({ "name": name, "password": word });
     let session = npm.request("PUT", &format!("/-/user/org.couchdb.user:{name}")).json(person).expect(&[201]);
@@ -39,7 +39,7 @@ fn npm_says_yes_to_a_log_out_and_the_token_lives_on() {
     of(&first).works();
 }
 
-fn matrix_login(matrix: &Server, name: &str) -> String {
+pub fn matrix_login(matrix: &Server, name: &str) -> String {
     let word = password("matrix");
     let path = format!("/_synapse/admin/v2/users/@{name}:corp.example");
     let person = json!({ "password": word, "logout_devices": false });
@@ -136,7 +136,7 @@ fn unleash_a_client_token_lives_on_for_a_while() {
     of(&neighbour).works();
 }
 
-fn iam(aws: &Server, call: &str, arguments: &Value) -> Value {
+pub fn iam(aws: &Server, call: &str, arguments: &Value) -> Value {
     let (url, key_id, secret) = (aws.url(), aws.fact("key_id"), aws.fact("secret"));
     let env = [
         ("AWS_ACCESS_KEY_ID", key_id.as_str()),
@@ -148,13 +148,13 @@ fn iam(aws: &Server, call: &str, arguments: &Value) -> Value {
 }
 
 /// A key of a user, who may do this.
-fn aws_key(aws: &Server, user: &str) -> (String, String) {
+pub fn aws_key(aws: &Server, user: &str) -> (String, String) {
     let key = iam(aws, "create_access_key", &json!({ "UserName": user }))["AccessKey"].clone();
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     (text("AccessKeyId"), text("SecretAccessKey"))
 }
 
-fn aws_user(aws: &Server, stem: &str, action: &str) -> String {
+pub fn aws_user(aws: &Server, stem: &str, action: &str) -> String {
     let user = fresh(stem);
     iam(aws, "create_user", &json!({ "UserName": user }));
     let policy =

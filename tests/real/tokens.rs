@@ -188,7 +188,7 @@ fn unleash_a_client_token_is_known_by_its_server() {
 }
 
 /// The rule that a company writes for its own OpenID provider: tokens without a form of their own, where they stand in JSON.
-const OPENID: &str = r#"
+pub const OPENID: &str = r#"
 [issuer]
 id = "corp-openid"
 name = "Corp's OpenID provider"

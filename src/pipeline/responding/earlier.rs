@@ -49,11 +49,11 @@ fn of<'a>(work: &Work<'_>, records: &'a [Record], plan: &str) -> Known<'a> {
     let mut known = Known::default();
     for record in records {
         match &record.entry {
-            Entry::Intent { plan: p, items, way, effect, .. } if p == plan => {
-                if items.iter().any(|s| s.fingerprint == fingerprint && s.rule == work.finding.rule) {
-                    known.intent = Some((record.seq, &record.at, way, effect));
-                    (known.acted, known.reason, known.settled) = (None, None, None);
-                }
+            Entry::Intent { plan: p, items, way, effect, .. }
+                if p == plan && items.iter().any(|s| s.fingerprint == fingerprint && s.rule == work.finding.rule) =>
+            {
+                known.intent = Some((record.seq, &record.at, way, effect));
+                (known.acted, known.reason, known.settled) = (None, None, None);
             }
             Entry::Acted { intent, outcome, reason, .. } if known.intent.is_some_and(|i| i.0 == *intent) => {
                 known.acted = steps::Outcome::ALL.into_iter().find(|o| o.as_str() == outcome);

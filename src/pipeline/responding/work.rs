@@ -130,13 +130,13 @@ pub(super) fn sited(endpoints: &Endpoints) -> Vec<Endpoints> {
 /// Why an account is not the one of the plan, if it is not.
 pub(super) fn another(planned: Option<&Principal>, now: Option<&Principal>) -> Option<String> {
     let (planned, now) = (planned?, now?);
-    let facts: [(&str, fn(&Principal) -> Option<&String>); 4] = [
-        ("id", |p| p.id.as_ref()),
-        ("login", |p| p.login.as_ref()),
-        ("organisation", |p| p.organisation.as_ref()),
-        ("key id", |p| p.key_id.as_ref()),
+    let facts = [
+        ("id", &planned.id, &now.id),
+        ("login", &planned.login, &now.login),
+        ("organisation", &planned.organisation, &now.organisation),
+        ("key id", &planned.key_id, &now.key_id),
     ];
-    let differs = facts.iter().find_map(|(name, pick)| match (pick(planned), pick(now)) {
+    let differs = facts.iter().find_map(|(name, a, b)| match (a, b) {
         (Some(a), Some(b)) if a != b => Some(*name),
         _ => None,
     });
