@@ -11,8 +11,8 @@ mod support;
 
 mod acting;
 mod github;
-mod relay;
 mod incident;
+mod relay;
 mod servers;
 mod story;
 
