@@ -22,6 +22,7 @@ mod login_servers;
 mod owner_story;
 mod respond_accounts;
 mod respond_approvals;
+mod respond_faults;
 mod respond_github;
 mod respond_issuers;
 mod revoke_accounts;
