@@ -5,3 +5,4 @@
 pub mod approve;
 pub mod journal;
 pub mod plan;
+pub mod policy;

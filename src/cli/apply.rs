@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use serde_json::Value;
 use super::{asking, logging, plan};
 use crate::config;
 use crate::exit::ExitCode;
-use crate::model::plan::{Applied, Plan, PlanItem};
+use crate::model::plan::{Action, Applied, Plan, PlanItem};
 use crate::notes::{Notes, printable};
 use crate::pipeline::asking::Mode;
 use crate::pipeline::responding::applying::{self, Applying};
 use crate::report;
 use crate::respond::approve::{self, Verified};
+use crate::respond::plan::Wish;
+use crate::respond::policy::{self, Decision, Policy};
 use crate::rules::{self, Selection};
 use crate::store;
 
@@ -54,6 +56,9 @@ pub struct Args {
     /// Who may sign, as ssh-keygen(1) describes it under ALLOWED SIGNERS
     #[arg(long, value_name = "FILE", env = "UNSPRAWL_ALLOWED_SIGNERS")]
     allowed_signers: Option<PathBuf>,
+    /// Policy that must allow what the plan says, at this moment: its protection, approvals, bound and kill switch count
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_POLICY")]
+    policy: Option<PathBuf>,
     /// Act on no more credentials than this
     #[arg(long, value_name = "N")]
     most: Option<usize>,
@@ -157,11 +162,18 @@ fn follow(args: &Args, plan: &Plan, document: &Value) -> Result<Vec<Applied>, St
         Some(path) => approve::verified(document, path).map_err(|e| e.to_string())?,
         None => Verified::default(),
     };
+    let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(|fault| fault.to_string())?;
     let forbidden = |item: &PlanItem| {
-        let needed = item.approvals.max(plan.require_approvals).max(args.require_approvals);
-        unapproved(item, needed, plan, &verified)
+        let decision = match policy.as_ref().map(|policy| decide(policy, plan, item)).transpose() {
+            Ok(decision) => decision.unwrap_or_default(),
+            Err(why) => return Some(why),
+        };
+        let needed = item.approvals.max(plan.require_approvals).max(args.require_approvals).max(decision.approvals);
+        disallowed(item, &decision).or_else(|| unapproved(item, needed, plan, &verified))
     };
-    let halted = || None;
+    let halted = || stopped_by(args.policy.as_deref());
+    let most = policy.as_ref().and_then(Policy::most_revocations);
+    let most = args.most.into_iter().chain(most).min();
     let applying = Applying {
         admin,
         asking,
@@ -172,7 +184,7 @@ fn follow(args: &Args, plan: &Plan, document: &Value) -> Result<Vec<Applied>, St
         undo: args.undo,
         within: args.confirm_within,
         wait: args.wait,
-        most: args.most,
+        most,
         by: plan::user(),
         forbidden: &forbidden,
         halted: &halted,
@@ -183,6 +195,44 @@ fn follow(args: &Args, plan: &Plan, document: &Value) -> Result<Vec<Applied>, St
     let (notes, _) = notes.take();
     notes.iter().for_each(|note| tell(&format!("note: {} {}", note.place, note.detail)));
     Ok(applied)
+}
+
+/// What a policy says of an item now.
+fn decide(policy: &Policy, plan: &Plan, item: &PlanItem) -> Result<Decision, String> {
+    let finding = report::finding(&item.finding).map_err(|e| format!("its finding {e}"))?;
+    let targets: Vec<String> = plan.targets.iter().map(|t| t.name.clone()).collect();
+    Ok(policy.decide(&policy::facts(&finding, &targets, jiff::Timestamp::now().as_second())))
+}
+
+/// Why a policy does not allow what the plan says: a plan may be older than it, or made without it.
+fn disallowed(item: &PlanItem, decision: &Decision) -> Option<String> {
+    let by = &decision.by;
+    if let Some(why) = &decision.protected {
+        return Some(format!("protected by the policy: {why}"));
+    }
+    match decision.wish {
+        Wish::Leave | Wish::Notify => Some(format!("`{by}` of the policy does not let it be touched")),
+        Wish::Contain if item.action != Action::Contain && item.action.changes() => {
+            Some(format!("`{by}` of the policy only lets it be contained"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the kill switch is on by now: the file is read again each time. One that cannot be read stops everything.
+fn stopped_by(policy: Option<&Path>) -> Option<String> {
+    let path = policy?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => return Some(format!("the policy {} cannot be read: {e}", path.display())),
+    };
+    match text.parse::<toml::Table>() {
+        Ok(table) if table.get("kill_switch").and_then(toml::Value::as_bool) == Some(true) => {
+            Some(format!("the kill switch of {} is on", path.display()))
+        }
+        Ok(_) => None,
+        Err(_) => Some(format!("the policy {} is no TOML any more", path.display())),
+    }
 }
 
 /// Why the signatures of a plan are not enough for an item, if they are not.

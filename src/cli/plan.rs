@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::inputs::{Inputs, gathered};
 use super::{asking, logging, owning};
 use crate::exit::ExitCode;
-use crate::model::plan::{PLAN_SCHEMA, PLAN_VERSION, Plan};
+use crate::model::plan::{PLAN_SCHEMA, PLAN_VERSION, Plan, PolicyRef};
 use crate::model::{Confidence, Finding};
 use crate::notes::Notes;
 use crate::pipeline;
-use crate::pipeline::responding::planning::{self, Decided, Planning};
+use crate::pipeline::responding::planning::{self, Planning};
 use crate::report;
 use crate::respond::plan::Wish;
+use crate::respond::policy::{self, Decision, Policy};
 use crate::rules::{self, Selection};
 
 /// Arguments of `unsprawl plan`.
@@ -33,7 +34,10 @@ pub struct Args {
     /// Not these (may be repeated)
     #[arg(long, value_name = "ISSUER[.TYPE]", value_delimiter = ',')]
     skip: Vec<String>,
-    /// What is wanted where an issuer offers more than one thing
+    /// Policy that says what to do about which credentials; see docs/policy.md
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_POLICY")]
+    policy: Option<PathBuf>,
+    /// What is wanted where an issuer offers more than one thing, and no rule of a policy decides
     #[arg(long, value_enum, default_value_t)]
     prefer: Prefer,
     /// End credentials of an issuer or token type by this way, as aws=delete; `rules show` names the ways (may be repeated)
@@ -141,11 +145,22 @@ fn make(args: &Args) -> Result<(Plan, bool), String> {
         Prefer::Revoke => Wish::Revoke,
         Prefer::Rotate => Wish::Rotate,
     };
-    let by = if wish == Wish::Default { "default" } else { "--prefer" };
-    let decide = |_: &serde_json::Value| Decided { wish, by: by.into(), ..Decided::default() };
+    let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(|fault| fault.to_string())?;
+    let targets: Vec<String> = report.targets.iter().map(|t| t.name.clone()).collect();
+    let now = jiff::Timestamp::now().as_second();
+    let decide = |finding: &Finding| {
+        let decision = policy.as_ref().map(|p| p.decide(&policy::facts(finding, &targets, now)));
+        match decision.unwrap_or_else(|| Decision { by: "default".into(), ..Decision::default() }) {
+            open if open.by == "default" && wish != Wish::Default => Decision { wish, by: "--prefer".into(), ..open },
+            decided => decided,
+        }
+    };
     let planning = Planning {
         planner: args.planner.clone().unwrap_or_else(user),
-        policy: None,
+        policy: policy
+            .as_ref()
+            .zip(args.policy.as_ref())
+            .map(|(policy, path)| PolicyRef { name: path.display().to_string(), sha256: policy.sha256().to_owned() }),
         decide: &decide,
         ways: args.way.clone(),
         require_approvals: args.require_approvals,

@@ -25,6 +25,7 @@ mod respond_approvals;
 mod respond_faults;
 mod respond_github;
 mod respond_issuers;
+mod respond_policy;
 mod revoke_accounts;
 mod revoke_tokens;
 mod signed_rules;

@@ -5,6 +5,7 @@
 //! `tests/faults` runs it with 200 random kills and prints the figures.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -338,7 +339,8 @@ fn random_kills_over_a_hundred_keys() {
     case.ends_well();
     let (intents, lines) = (case.incident.intents(), case.lines());
     let seconds = begun.elapsed().as_secs();
-    println!(
+    let _ = writeln!(
+        std::io::stdout(),
         "{killed} kills ({within} of a run that was under way) over 100 keys in {seconds} s: {left} keys left for the last run, \
          {intents} intents, {lines} lines, each key ended once"
     );

@@ -14,25 +14,11 @@ use crate::model::plan::{
 use crate::model::{Finding, PostureKind, Principal, Report, Severity, Validity};
 use crate::pipeline::asking::Asking;
 use crate::report;
-use crate::respond::plan::{Wish, choose};
+use crate::respond::plan::choose;
+use crate::respond::policy::Decision;
 use crate::rules::Catalog;
 use crate::rules::ask::{Ask, Call, Way};
 use crate::verify::steps::{Credential, Endpoints};
-
-/// What is wanted for one finding.
-#[derive(Clone, Debug, Default)]
-pub struct Decided {
-    /// What.
-    pub wish: Wish,
-    /// By this way.
-    pub way: Option<String>,
-    /// With so many approvals.
-    pub approvals: u32,
-    /// Nothing may be done, and why.
-    pub protected: Option<String>,
-    /// What decided it.
-    pub by: String,
-}
 
 /// How a plan is made.
 pub struct Planning<'a> {
@@ -40,8 +26,8 @@ pub struct Planning<'a> {
     pub planner: String,
     /// The policy that `decide` follows.
     pub policy: Option<PolicyRef>,
-    /// What is wanted for a finding, from what a report shows of it.
-    pub decide: &'a dyn Fn(&serde_json::Value) -> Decided,
+    /// What is wanted for a finding.
+    pub decide: &'a dyn Fn(&Finding) -> Decision,
     /// Ways asked for by name: an issuer or token type, and the way.
     pub ways: Vec<(String, String)>,
     /// Approvals that every item needs.
@@ -131,7 +117,7 @@ fn item(
 ) -> PlanItem {
     let issuer = finding.rule.split('.').next().unwrap_or_default();
     let ask = catalog.ask(&finding.rule).unwrap_or_default();
-    let mut decided = (planning.decide)(&value);
+    let mut decided = (planning.decide)(finding);
     if let Some((name, way)) = planning.ways.iter().rev().find(|(name, _)| fits(finding, name)) {
         decided.way = Some(way.clone());
         decided.by = format!("--way {name}={way}");
