@@ -18,4 +18,5 @@ pub mod rules;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod transport;
 pub mod verify;

@@ -22,4 +22,5 @@ pub mod retry;
 pub mod sign;
 pub mod steps;
 pub mod times;
-pub mod transport;
+
+pub use crate::transport;

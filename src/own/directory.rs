@@ -12,18 +12,17 @@ mod states;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::people::{Directory, People};
 use crate::model::{Finding, Person, Report};
 use crate::secret::Secret;
-use crate::verify::transport::Transport;
+use crate::transport::Transport;
 use cache::Cache;
 use ldap::Ldap;
 use scim::Scim;
 
-/// More names than this are not asked for one by one: the whole directory is read instead.
-const MOST_QUERIES: usize = 40;
 /// The most people of one directory.
 const MOST_PEOPLE: usize = 1_000_000;
 
@@ -95,8 +94,8 @@ impl Source {
 }
 
 /// How directories are asked.
-#[derive(Clone, Debug)]
-pub struct Options {
+#[derive(Clone)]
+pub struct Options<'a> {
     /// Folder in which answers are kept, readable by the user alone; `None` keeps nothing.
     pub cache: Option<PathBuf>,
     /// How long an answer is good.
@@ -107,6 +106,10 @@ pub struct Options {
     pub offline: bool,
     /// Now, seconds since 1970-01-01 UTC.
     pub now: i64,
+    /// TLS for LDAP.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Hears of searches that do not go through the transport: of which server, and what went wrong.
+    pub searched: &'a (dyn Fn(&str, Option<&str>) + Sync),
 }
 
 /// Why the directories could not be used.
@@ -122,7 +125,7 @@ pub async fn fetch<T: Transport>(
     sources: &[Source],
     wanted: &Wanted,
     transport: &T,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<People, DirectoryError> {
     let mut directories = Vec::new();
     for source in sources {
@@ -143,7 +146,7 @@ async fn remote<T: Transport>(
     source: &Source,
     wanted: &Wanted,
     transport: &T,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<Vec<Person>, String> {
     let mut cache = Cache::open(options.cache.as_deref(), &source.name, options.ttl, options.now);
     let missing: Wanted = wanted.iter().filter(|name| !cache.knows(name)).cloned().collect();
@@ -153,18 +156,19 @@ async fn remote<T: Transport>(
     if options.offline {
         return Err("offline".into());
     }
-    // A directory that lists everybody says something about those who are not in it: that needs the whole list.
-    let all = missing.len() > MOST_QUERIES;
     let asked = async {
         match &source.place {
-            Place::Scim(scim) => scim.people(&missing, all, transport, &source.name).await,
-            Place::Ldap(ldap) => ldap.people(&missing, all, &source.name, options.now).await,
+            Place::Scim(scim) => scim.people(&missing, transport, &source.name).await,
+            Place::Ldap(ldap) => ldap.people(&missing, options, &source.name).await,
             Place::File(_) => Ok(Vec::new()),
         }
     };
-    let people =
-        tokio::time::timeout(options.within, asked).await.unwrap_or_else(|_| Err("no answer in time".into()))?;
-    cache.add(&missing, people);
+    let answer = tokio::time::timeout(options.within, asked).await;
+    let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
+    if let Place::Ldap(ldap) = &source.place {
+        (options.searched)(ldap.server(), answer.as_ref().err().map(String::as_str));
+    }
+    cache.add(&missing, answer?);
     cache.save();
     Ok(cache.people())
 }

@@ -19,6 +19,7 @@ use crate::own::{self, Knowledge, RepositoryFiles};
 use crate::rules::Catalog;
 use crate::verify::network::{self, Network};
 use crate::verify::polite::Polite;
+use crate::verify::requests::RequestsLog;
 
 /// How owners are found.
 #[derive(Debug, Default)]
@@ -57,15 +58,8 @@ pub fn own(
         now: jiff::Timestamp::now().as_second(),
     };
     if !owning.directories.is_empty() {
-        let options = directory::Options {
-            cache: owning.cache.clone(),
-            ttl: owning.ttl,
-            within: WITHIN,
-            offline: asking.mode == Mode::Offline,
-            now: knowledge.now,
-        };
         let wanted = directory::wanted(report, &knowledge);
-        knowledge.people = fetch(&owning.directories, &wanted, asking, &options)?;
+        knowledge.people = fetch(owning, &wanted, asking, knowledge.now)?;
         let silent = knowledge.people.directories().iter().filter_map(|d| Some((d.name(), d.fault()?)));
         for (name, fault) in silent {
             let detail = format!("this directory did not answer, so nobody in it is known: {fault}");
@@ -83,12 +77,7 @@ fn files(people: &PeopleFiles) -> RepositoryFiles {
     }
 }
 
-fn fetch(
-    sources: &[Source],
-    wanted: &directory::Wanted,
-    asking: &Asking,
-    options: &directory::Options,
-) -> Result<People, String> {
+fn fetch(owning: &Owning, wanted: &directory::Wanted, asking: &Asking, now: i64) -> Result<People, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let network = {
         let _entered = runtime.enter();
@@ -96,9 +85,21 @@ fn fetch(
         let options = network::Options { body: 16 << 20, ..asking.network.clone() };
         Network::new(options).map_err(|e| e.to_string())?
     };
-    let polite = Polite::new(network, asking.limits.clone(), None);
-    let fetched = runtime.block_on(directory::fetch(sources, wanted, &polite.of("directory"), options));
-    fetched.map_err(|e| e.to_string())
+    let log = asking.requests_log.as_deref().map(RequestsLog::open).transpose();
+    let log = log.map_err(|e| format!("the log of requests cannot be written: {e}"))?;
+    let options = directory::Options {
+        cache: owning.cache.clone(),
+        ttl: owning.ttl,
+        within: WITHIN,
+        offline: asking.mode == Mode::Offline,
+        now,
+        tls: network.tls_config(),
+        searched: &|server, error| log.iter().for_each(|log| log.add_search("directory", server, error)),
+    };
+    let polite = Polite::new(network, asking.limits.clone(), log.clone());
+    let transport = polite.of("directory");
+    let fetched = directory::fetch(&owning.directories, wanted, &transport, &options);
+    runtime.block_on(fetched).map_err(|e| e.to_string())
 }
 
 /// The record of one person in the directories, or only their name; and what has to be said besides.
@@ -106,17 +107,10 @@ fn fetch(
 /// # Errors
 /// As for [`own`].
 pub fn person(name: &str, owning: &Owning, asking: &Asking) -> Result<(crate::model::Person, Vec<String>), String> {
-    let options = directory::Options {
-        cache: owning.cache.clone(),
-        ttl: owning.ttl,
-        within: WITHIN,
-        offline: asking.mode == Mode::Offline,
-        now: jiff::Timestamp::now().as_second(),
-    };
     let wanted = [name.trim().to_lowercase()].into();
     let people = match owning.directories.is_empty() {
         true => People::new(Vec::<Directory>::new()),
-        false => fetch(&owning.directories, &wanted, asking, &options)?,
+        false => fetch(owning, &wanted, asking, jiff::Timestamp::now().as_second())?,
     };
     let found = people.find(name);
     Ok((found.person.unwrap_or_else(|| own::people::named(name)), found.remarks))

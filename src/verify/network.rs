@@ -124,6 +124,11 @@ impl Network {
         Ok(Self { guarded, open, tls: Arc::new(tls), options })
     }
 
+    /// How TLS is spoken: with the system's authorities and those that the user added.
+    pub fn tls_config(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.clone()
+    }
+
     /// Checks a URL before anything is resolved or sent.
     fn permitted(&self, request: &Outgoing) -> Result<Url, Failure> {
         let url = Url::parse(&request.url).map_err(|_| Failure::Refused(format!("no URL: {}", request.shown)))?;

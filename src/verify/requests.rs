@@ -6,14 +6,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::transport::{Answer, Failure, LogIn, Outgoing, Reply};
 use crate::rules::schema::ask::Change;
 
 /// A log in a file of mode 0600, to which lines are appended.
-#[derive(Debug)]
-pub struct RequestsLog(Mutex<Option<File>>);
+#[derive(Clone, Debug)]
+pub struct RequestsLog(Arc<Mutex<Option<File>>>);
 
 impl RequestsLog {
     /// Opens or makes the file.
@@ -23,7 +23,7 @@ impl RequestsLog {
     pub fn open(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
         let file = File::options().create(true).append(true).mode(0o600).open(path)?;
-        Ok(Self(Mutex::new(Some(file))))
+        Ok(Self(Arc::new(Mutex::new(Some(file)))))
     }
 
     /// Adds one attempt. What was refused before anything was sent is no request.
@@ -66,6 +66,21 @@ impl RequestsLog {
             }),
             "host": request.place(),
             "path": "/",
+            "attempt": 1,
+            "status": null,
+            "error": error,
+        }));
+    }
+
+    /// Adds the search of a directory.
+    pub fn add_search(&self, issuer: &str, server: &str, error: Option<&str>) {
+        let (host, path) = host_and_path(server);
+        self.write(serde_json::json!({
+            "time": jiff::Timestamp::now().to_string(),
+            "issuer": issuer,
+            "method": "SEARCH",
+            "host": host,
+            "path": path,
             "attempt": 1,
             "status": null,
             "error": error,

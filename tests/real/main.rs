@@ -18,6 +18,7 @@ mod story;
 
 mod accounts;
 mod aws;
+mod directories;
 mod login_servers;
 mod owner_story;
 mod respond_accounts;

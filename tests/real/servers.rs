@@ -53,7 +53,7 @@ impl Server {
     pub fn fact(&self, name: &str) -> String {
         match &self.facts[name] {
             Value::String(text) => text.clone(),
-            Value::Null => panic!("{} has no {name}", self.name),
+            Value::Null => panic!("{} has no {name}: is it of an older tests/servers/run?", self.name),
             other => other.to_string(),
         }
     }

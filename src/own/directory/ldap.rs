@@ -13,7 +13,7 @@ use std::time::Duration;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
 
-use super::{MOST_PEOPLE, Wanted};
+use super::{MOST_PEOPLE, Options, Wanted};
 use crate::model::{Person, PersonState};
 use crate::secret::Secret;
 
@@ -21,6 +21,12 @@ use crate::secret::Secret;
 const PAGE: i32 = 500;
 /// Names in one filter.
 const NAMES: usize = 20;
+/// More names than this are not asked for: everybody is read instead.
+const MOST_NAMES: usize = 200;
+/// `sizeLimitExceeded`: OpenLDAP gives 500 entries to whom it knows no better, however many pages they are on.
+const SIZE_LIMIT: u32 = 4;
+/// `adminLimitExceeded`.
+const ADMIN_LIMIT: u32 = 11;
 /// The longest value that is kept, in characters.
 const LONGEST: usize = 500;
 /// Seconds between 1601-01-01, where Windows begins to count, and 1970-01-01.
@@ -76,6 +82,11 @@ impl Ldap {
             _ => return wrong("only `bind=` may stand behind the `?`"),
         };
         let start_tls = scheme == "ldap" && !is_loopback(host);
+        if host.starts_with('[') && (start_tls || scheme == "ldaps") {
+            return wrong(
+                "over TLS an IPv6 address is no name that a certificate is compared with: give the host's name",
+            );
+        }
         Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: unpercent(base), bind })
     }
 
@@ -84,50 +95,116 @@ impl Ldap {
         format!("{}/{}", self.server, self.base)
     }
 
-    /// The people of these names; everybody if there are many.
-    pub async fn people(&self, wanted: &Wanted, all: bool, directory: &str, now: i64) -> Result<Vec<Person>, String> {
-        let mut settings = LdapConnSettings::new().set_conn_timeout(Duration::from_secs(10));
-        if self.start_tls {
-            settings = settings.set_starttls(true);
+    /// Scheme, host and port.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The people of these names; everybody if there are many, unless the server does not list so many.
+    pub async fn people(&self, wanted: &Wanted, options: &Options<'_>, directory: &str) -> Result<Vec<Person>, String> {
+        let mut ldap = self.bound(options).await?;
+        let mut found = Found { directory, now: options.now, people: Vec::new(), seen: HashSet::new() };
+        let mut by_name = wanted.len() <= MOST_NAMES;
+        if !by_name {
+            match self.search(&mut ldap, &everybody(), &mut found).await {
+                Ok(()) => {}
+                Err(Trouble::TooMany) => by_name = true,
+                Err(Trouble::Other(text)) => return Err(text),
+            }
         }
+        if by_name {
+            let names: Vec<&String> = wanted.iter().collect();
+            for names in names.chunks(NAMES) {
+                let searched = self.search(&mut ldap, &filter(names), &mut found).await;
+                searched.map_err(|trouble| match trouble {
+                    Trouble::TooMany => "it lists too few people at a time".to_owned(),
+                    Trouble::Other(text) => text,
+                })?;
+            }
+        }
+        let _ = ldap.unbind().await;
+        Ok(found.people)
+    }
+
+    /// A connection that has logged in.
+    async fn bound(&self, options: &Options<'_>) -> Result<ldap3::Ldap, String> {
+        let mut settings = LdapConnSettings::new().set_conn_timeout(Duration::from_secs(10));
+        settings = settings.set_config(options.tls.clone()).set_starttls(self.start_tls);
         let connected = LdapConnAsync::with_settings(settings, &self.server).await;
-        let (connection, mut ldap) = connected.map_err(|e| format!("no connection: {e}"))?;
+        let (connection, mut ldap) = connected.map_err(|e| format!("no connection: {}", fault(&e)))?;
         ldap3::drive!(connection);
         if let Some((dn, password)) = &self.bind {
             let password = String::from_utf8_lossy(password.expose());
-            let bound = ldap.simple_bind(dn, password.trim()).await.map_err(|e| e.to_string())?;
-            bound.success().map_err(|e| format!("it refuses the log-in: {}", code(&e)))?;
+            let bound = ldap.simple_bind(dn, password.trim()).await.map_err(|e| fault(&e))?;
+            bound.success().map_err(|e| format!("it refuses the log-in: {}", fault(&e)))?;
         }
-        let names: Vec<&String> = wanted.iter().collect();
-        let filters: Vec<String> = if all { vec![everybody()] } else { names.chunks(NAMES).map(filter).collect() };
+        Ok(ldap)
+    }
+
+    /// Pages through one list.
+    async fn search(&self, ldap: &mut ldap3::Ldap, filter: &str, found: &mut Found<'_>) -> Result<(), Trouble> {
+        let other = |e: ldap3::LdapError| Trouble::Other(fault(&e));
         let attributes: Vec<&str> = EMAILS.into_iter().chain(LOGINS).chain(OTHERS).collect();
-        let (mut people, mut seen) = (Vec::new(), HashSet::new());
-        for filter in filters {
-            let adapters: Vec<Box<dyn Adapter<'_, _, _>>> =
-                vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
-            let search = ldap.streaming_search_with(adapters, &self.base, Scope::Subtree, &filter, attributes.clone());
-            let mut search = search.await.map_err(|e| e.to_string())?;
-            while let Some(entry) = search.next().await.map_err(|e| e.to_string())? {
-                let person = person(SearchEntry::construct(entry), directory, now);
-                if people.len() >= MOST_PEOPLE {
-                    return Err(format!("it has more than {MOST_PEOPLE} people"));
-                }
-                if seen.insert(person.id.clone()) {
-                    people.push(person);
-                }
-            }
-            search.finish().await.success().map_err(|e| format!("the search failed: {}", code(&e)))?;
+        let adapters: Vec<Box<dyn Adapter<'_, _, _>>> =
+            vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
+        let search = ldap.streaming_search_with(adapters, &self.base, Scope::Subtree, filter, attributes);
+        let mut search = search.await.map_err(other)?;
+        while let Some(entry) = search.next().await.map_err(other)? {
+            found.take(person(SearchEntry::construct(entry), found.directory, found.now))?;
         }
-        let _ = ldap.unbind().await;
-        Ok(people)
+        let result = search.finish().await;
+        match result.rc {
+            SIZE_LIMIT | ADMIN_LIMIT => Err(Trouble::TooMany),
+            _ => result.success().map(drop).map_err(|e| Trouble::Other(format!("the search failed: {}", fault(&e)))),
+        }
     }
 }
 
-/// A result code without what a server says besides.
-fn code(error: &ldap3::LdapError) -> String {
+/// Everybody who was found so far.
+struct Found<'a> {
+    directory: &'a str,
+    now: i64,
+    people: Vec<Person>,
+    seen: HashSet<String>,
+}
+
+impl Found<'_> {
+    fn take(&mut self, person: Person) -> Result<(), Trouble> {
+        if self.people.len() >= MOST_PEOPLE {
+            return Err(Trouble::Other(format!("it has more than {MOST_PEOPLE} people")));
+        }
+        if self.seen.insert(person.id.clone()) {
+            self.people.push(person);
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no list.
+enum Trouble {
+    /// There are more than the server gives.
+    TooMany,
+    Other(String),
+}
+
+/// What went wrong, without what a server says besides the code of a result (RFC 4511, appendix A).
+fn fault(error: &ldap3::LdapError) -> String {
     match error {
-        ldap3::LdapError::LdapResult { result } => format!("result code {}", result.rc),
-        other => other.to_string(),
+        ldap3::LdapError::LdapResult { result } => {
+            let name = match result.rc {
+                8 => " (it wants TLS)",
+                32 => " (the search base is not there, or may not be read)",
+                49 => " (wrong name or password)",
+                50 => " (not permitted)",
+                _ => "",
+            };
+            format!("result code {}{name}", result.rc)
+        }
+        ldap3::LdapError::ResultRecv { .. } | ldap3::LdapError::OpSend { .. } => "the connection broke".into(),
+        other => {
+            let text = other.to_string();
+            crate::notes::printable(&text.as_bytes()[..text.floor_char_boundary(200)])
+        }
     }
 }
 
@@ -292,7 +369,16 @@ mod tests {
         assert!(ldap.start_tls && ldap.base == "dc=example,dc=org");
         assert!(!Ldap::new("ldap://127.0.0.1:389/dc=x", None).unwrap().start_tls);
         assert!(!Ldap::new("ldaps://dir/dc=x", None).unwrap().start_tls);
-        for wrong in ["ldap://", "ldap://host", "ldap:///dc=x", "ldap://u:p@h/dc=x", "ldap://h/dc=x?sub"] {
+        assert!(Ldap::new("ldap://[::1]/dc=x", None).is_ok_and(|l| !l.start_tls));
+        for wrong in [
+            "ldaps://[2001:db8::1]/dc=x",
+            "ldap://[2001:db8::1]/dc=x",
+            "ldap://",
+            "ldap://host",
+            "ldap:///dc=x",
+            "ldap://u:p@h/dc=x",
+            "ldap://h/dc=x?sub",
+        ] {
             assert!(Ldap::new(wrong, None).is_err(), "{wrong}");
         }
     }

@@ -1,8 +1,9 @@
-//! A directory behind SCIM 2.0 (RFC 7643, RFC 7644): Okta, Entra ID and what else speaks it.
+//! A directory behind SCIM 2.0 (RFC 7643, RFC 7644, and RFC 9865 for cursors): Okta, Entra ID and what else speaks it.
 //!
 //! Contract: reads `/Users` only. A few names are asked for with filters, many by paging through everybody; a server that takes
-//! no filter is paged through, too. `active: false` is suspended: SCIM knows no leaving. `since` is when the record last
-//! changed, which is when it was deactivated or later.
+//! no filter is paged through, too. A list that is shorter than the server says, repeats itself or changes while it is read is
+//! no answer: somebody who is left out of it has not left. `active: false` is suspended: SCIM knows no leaving. `since` is when
+//! the record last changed, which is when it was deactivated or later.
 
 use std::collections::HashSet;
 
@@ -13,10 +14,18 @@ use super::{MOST_PEOPLE, Wanted, quoted};
 use crate::model::{Person, PersonState};
 use crate::rules::schema::ask::Method;
 use crate::secret::Secret;
-use crate::verify::transport::{Outgoing, Reply, Transport};
+use crate::transport::{Outgoing, Reply, Transport};
 
 /// People a page; servers may give fewer.
 const PAGE: usize = 200;
+/// More names than this are not asked for one by one: the whole directory is read instead.
+const MOST_QUERIES: usize = 40;
+/// A filter for one name that fits more people than this is none that the server takes.
+const MOST_FITTING: usize = 1000;
+/// Pages in a row that bring nobody new.
+const MOST_IN_VAIN: usize = 3;
+/// How often everybody is read if the list changes meanwhile.
+const MOST_READINGS: usize = 3;
 /// The longest value that is kept, in characters.
 const LONGEST: usize = 500;
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -32,7 +41,24 @@ pub(super) struct Scim {
 enum Trouble {
     /// The server takes no such filter.
     Filter,
+    /// The list changed while it was read: somebody may be left out.
+    Changed,
     Other(String),
+}
+
+/// Where a page begins.
+enum Start {
+    /// At this person, counted from 1.
+    Index(usize),
+    /// Where the server said.
+    Cursor(String),
+}
+
+/// Everybody who was found so far.
+#[derive(Default)]
+struct Found {
+    people: Vec<Person>,
+    seen: HashSet<String>,
 }
 
 impl Scim {
@@ -57,25 +83,35 @@ impl Scim {
     pub async fn people<T: Transport>(
         &self,
         wanted: &Wanted,
-        all: bool,
         transport: &T,
         directory: &str,
     ) -> Result<Vec<Person>, String> {
-        let mut people = Vec::new();
-        let mut seen = HashSet::new();
-        let filters: Vec<String> =
-            if all { vec![String::new()] } else { wanted.iter().flat_map(|n| filters(n)).collect() };
-        for filter in filters {
-            match self.list(&filter, transport, directory, &mut people, &mut seen).await {
-                Ok(()) => {}
-                Err(Trouble::Filter) if !filter.is_empty() => {
-                    let everybody = self.list("", transport, directory, &mut people, &mut seen).await;
-                    return everybody.map(|()| people).map_err(Trouble::into_text);
-                }
-                Err(trouble) => return Err(trouble.into_text()),
+        if wanted.len() > MOST_QUERIES {
+            return self.everybody(transport, directory).await;
+        }
+        let mut found = Found::default();
+        for filter in wanted.iter().flat_map(|name| filters(name)) {
+            match self.list(&filter, transport, directory, &mut found).await {
+                // What fits a filter may change: whoever fitted it was given.
+                Ok(()) | Err(Trouble::Changed) => {}
+                Err(Trouble::Filter) => return self.everybody(transport, directory).await,
+                Err(Trouble::Other(text)) => return Err(text),
             }
         }
-        Ok(people)
+        Ok(found.people)
+    }
+
+    async fn everybody<T: Transport>(&self, transport: &T, directory: &str) -> Result<Vec<Person>, String> {
+        for _ in 0..MOST_READINGS {
+            let mut found = Found::default();
+            match self.list("", transport, directory, &mut found).await {
+                Ok(()) => return Ok(found.people),
+                Err(Trouble::Changed) => {}
+                Err(Trouble::Filter) => return Err("it refuses to be searched".into()),
+                Err(Trouble::Other(text)) => return Err(text),
+            }
+        }
+        Err("its list changes while it is read".into())
     }
 
     /// Pages through one list.
@@ -84,32 +120,50 @@ impl Scim {
         filter: &str,
         transport: &T,
         directory: &str,
-        people: &mut Vec<Person>,
-        seen: &mut HashSet<String>,
+        found: &mut Found,
     ) -> Result<(), Trouble> {
-        let mut start = 1;
-        while people.len() < MOST_PEOPLE {
-            let reply = transport.send(&self.request(filter, start)).await;
+        let (mut start, mut read, mut in_vain) = (None, 0, 0);
+        let (mut first_total, mut changed) = (None, false);
+        loop {
+            let reply = transport.send(&self.request(filter, start.as_ref())).await;
             let page = page(&reply.map_err(|e| Trouble::Other(e.to_string()))?)?;
             let items = page["Resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-            for item in items {
-                let Some(person) = person(item, directory) else { continue };
-                // A list that changes while it is paged through may give somebody twice.
-                if seen.insert(person.id.clone()) {
-                    people.push(person);
-                }
+            read += items.len();
+            in_vain = if found.take(items, directory) { 0 } else { in_vain + 1 };
+            let cursor = page["nextCursor"].as_str().filter(|c| !c.is_empty());
+            let total = page["totalResults"].as_u64().and_then(|t| usize::try_from(t).ok());
+            changed |= *first_total.get_or_insert(total) != total;
+            if !filter.is_empty() && read.max(total.unwrap_or_default()) > MOST_FITTING {
+                return Err(Trouble::Filter);
             }
-            start += items.len();
-            let total = page["totalResults"].as_u64().unwrap_or_default();
-            if items.is_empty() || start as u64 > total {
-                return Ok(());
+            let other = |text: String| Err(Trouble::Other(text));
+            let with_cursor = matches!(start, Some(Start::Cursor(_)));
+            start = match (cursor, total) {
+                (Some(cursor), _) => Some(Start::Cursor(cursor.to_owned())),
+                (None, total) if with_cursor || total.is_some_and(|t| read >= t) => {
+                    return if changed { Err(Trouble::Changed) } else { Ok(()) };
+                }
+                (None, None) => return other("it does not say how many people there are".into()),
+                (None, Some(total)) if items.is_empty() => return other(format!("it gives {read} people of {total}")),
+                (None, Some(_)) => Some(Start::Index(read + 1)),
+            };
+            if in_vain >= MOST_IN_VAIN {
+                return other("its pages repeat themselves".into());
+            }
+            if read > MOST_PEOPLE {
+                return other(format!("it has more than {MOST_PEOPLE} people"));
             }
         }
-        Err(Trouble::Other(format!("it has more than {MOST_PEOPLE} people")))
     }
 
-    fn request(&self, filter: &str, start: usize) -> Outgoing {
-        let mut query = format!("startIndex={start}&count={PAGE}");
+    /// A page; the first one where the server begins.
+    fn request(&self, filter: &str, start: Option<&Start>) -> Outgoing {
+        let mut query = format!("count={PAGE}");
+        match start {
+            Some(Start::Index(index)) => query.push_str(&format!("&startIndex={index}")),
+            Some(Start::Cursor(cursor)) => query.push_str(&format!("&cursor={}", percent(cursor))),
+            None => {}
+        }
         if !filter.is_empty() {
             query.push_str("&filter=");
             query.push_str(&percent(filter));
@@ -130,12 +184,17 @@ impl Scim {
     }
 }
 
-impl Trouble {
-    fn into_text(self) -> String {
-        match self {
-            Self::Filter => "it refuses to be searched".into(),
-            Self::Other(text) => text,
+impl Found {
+    /// Adds the people of a page; whether there was anybody new among them. A list that changes while it is paged through may
+    /// give somebody twice.
+    fn take(&mut self, items: &[Value], directory: &str) -> bool {
+        let before = self.people.len();
+        for person in items.iter().filter_map(|item| person(item, directory)) {
+            if self.seen.insert(person.id.clone()) {
+                self.people.push(person);
+            }
         }
+        self.people.len() > before
     }
 }
 
@@ -153,10 +212,11 @@ fn page(reply: &Reply) -> Result<Value, Trouble> {
     match reply.status {
         200 if reply.cut => other("a page of it is too large"),
         200 => match serde_json::from_slice::<Value>(&reply.body) {
-            Ok(page) if page["totalResults"].is_u64() => Ok(page),
+            // With cursors there may be no total.
+            Ok(page) if page["totalResults"].is_u64() || page["Resources"].is_array() => Ok(page),
             _ => other("it does not answer like a SCIM server"),
         },
-        // RFC 7644, 3.12: scimType invalidFilter; some servers say 403 or 501 to a filter.
+        // RFC 7644, 3.12: scimType invalidFilter or tooMany.
         400 | 501 => Err(Trouble::Filter),
         401 | 403 => other("it refuses the token"),
         429 => other("it is rate limited"),

@@ -14,10 +14,10 @@ use crate::rules::ask::{Ask, Values, template};
 use crate::rules::make::Credential;
 use crate::rules::schema::ask::{TestReply, TestSent};
 use crate::rules::schema::{Expect, RuleFile, Test};
+use crate::transport::{Answer, Reply};
 use crate::verify::render::ResolvedEndpoint;
 use crate::verify::replay::{self, Played, Replay, Sent};
 use crate::verify::steps::{self, Endpoints};
-use crate::verify::transport::{Answer, Reply};
 
 /// Runs one test of a call.
 ///

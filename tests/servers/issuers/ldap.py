@@ -2,7 +2,7 @@
 
 import common
 
-APT = ["slapd", "ldap-utils"]
+APT = ["slapd", "ldap-utils", "openssl"]
 BASE = "dc=corp,dc=example"
 
 
@@ -18,18 +18,24 @@ def start(place):
     port, password = common.free_port(), common.password()
     (place.data / "db").mkdir()
     hashed = place.call("slappasswd", "-n", "-s", password)
+    # A certificate of its own, for `ldaps://` and StartTLS; a test writes the name in another way.
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    key, certificate = place.data / "tls.key", place.data / "tls.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    place.call(*request, "-subj", "/CN=127.0.0.1", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
     configuration = place.write(
         "slapd.conf",
         "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\ninclude /etc/ldap/schema/inetorgperson.schema\n"
         "modulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\n"
+        f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {key}\n"
         f"pidfile {place.data}/pid\nargsfile {place.data}/args\n"
         f"database mdb\nmaxsize 67108864\nsuffix {BASE}\nrootdn cn=admin,{BASE}\nrootpw {hashed}\ndirectory {place.data}/db\ndbnosync\n"
         "index objectClass,mail,uid eq\n"
         "access to attrs=userPassword by self write by anonymous auth by * none\naccess to * by users read by * none\n"
         f"overlay ppolicy\nppolicy_default cn=policy,{BASE}\nppolicy_use_lockout\n",
     )
-    url = f"ldap://127.0.0.1:{port}"
-    place.spawn("slapd", "-f", configuration, "-h", url, "-d", "none")
+    url, tls_url = f"ldap://127.0.0.1:{port}", f"ldaps://127.0.0.1:{common.free_port()}"
+    place.spawn("slapd", "-f", configuration, "-h", f"{url} {tls_url}", "-d", "none")
     place.wait_port(port)
     first = (
         f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: corp\no: Corp\n\n"
@@ -39,4 +45,4 @@ def start(place):
     )
     people = person("carol", "Carol", "Chief", None, "Board") + person("alice", "Alice", "Archer", "carol", "Platform") + person("bob", "Bob", "Baker", "carol", "Shop")
     place.call("ldapadd", "-x", "-H", url, "-D", f"cn=admin,{BASE}", "-w", password, input=first + people)
-    return {"url": url, "address": f"127.0.0.1:{port}", "port": port, "admin": f"cn=admin,{BASE}", "password": password, "base": BASE}
+    return {"url": url, "address": f"127.0.0.1:{port}", "port": port, "admin": f"cn=admin,{BASE}", "password": password, "base": BASE, "tls_url": tls_url, "ca": str(certificate)}

@@ -1,4 +1,4 @@
-//! What goes to an issuer and what comes back, apart from how it gets there.
+//! What goes to an issuer or a directory and what comes back, apart from how it gets there: what the stages that ask share.
 //!
 //! Contract: an [`Outgoing`] holds the secret and is wiped on drop; neither it nor a [`Failure`] shows a secret, a query
 //! string or a body in its `Debug` or `Display`.
