@@ -10,6 +10,7 @@ pub mod generate;
 mod inputs;
 pub mod journal;
 mod logging;
+pub mod notify;
 mod output;
 pub mod owners;
 mod owning;
@@ -76,6 +77,11 @@ pub enum Command {
     /// every step was confirmed by the issuer; else the worst: 13 it may have changed, 11 still active, 10 accepted but not
     /// yet seen inactive, 12 nothing changed, 14 not tried; 2 wrong usage or configuration.
     Apply(Box<apply::Args>),
+    /// Tell owners what leaked, what was done and what to do now: mail, Slack, Teams, webhook, file, text for an issue
+    ///
+    /// Takes the outcomes from the journal; each is told once by each channel. Exit codes: 0 done, 2 wrong usage or
+    /// configuration, 3 a channel did not take a message: the next run sends it.
+    Notify(Box<notify::Args>),
     /// Verify and show the record of revocations
     Journal(journal::Args),
     /// List, show and check the rules that say what a credential looks like
@@ -101,6 +107,7 @@ impl Command {
             Self::Plan(args) => plan::run(args),
             Self::Approve(args) => approve::run(args),
             Self::Apply(args) => apply::run(args),
+            Self::Notify(args) => notify::run(args),
             Self::Journal(args) => journal::run(args),
             Self::Rules(args) => rules::run(args),
             Self::Completions(args) => generate::completions(args),

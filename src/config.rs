@@ -26,13 +26,24 @@ pub struct Config {
 }
 
 /// Where a value lies that does not stand in the configuration itself.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
+#[derive(Clone, Debug)]
 pub enum From {
     /// In an environment variable.
     Env(String),
     /// In a file, alone.
     File(PathBuf),
+}
+
+/// By hand: what stands there by mistake may be the value itself, and no error may quote it.
+impl<'de> Deserialize<'de> for From {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = toml::Value::deserialize(d)?;
+        let table = value.as_table().filter(|t| t.len() == 1);
+        let text = |name: &str| table?.get(name)?.as_str().map(str::to_owned);
+        let from = text("env").map(Self::Env).or_else(|| text("file").map(|path| Self::File(path.into())));
+        let form = "give { env = \"VARIABLE\" } or { file = \"PATH\" }, never the value itself";
+        from.ok_or_else(|| serde::de::Error::custom(form))
+    }
 }
 
 /// `[verify]`: the flags of the same names say the same.

@@ -14,6 +14,7 @@ pub mod responding;
 pub mod single;
 mod sink;
 mod target;
+pub mod telling;
 
 use std::path::PathBuf;
 use std::sync::Arc;

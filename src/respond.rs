@@ -4,5 +4,6 @@
 
 pub mod approve;
 pub mod journal;
+pub mod notify;
 pub mod plan;
 pub mod policy;

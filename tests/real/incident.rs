@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use unsprawl::respond::journal::{self, Entry};
 
-use crate::support::{Output, Repo, folder, unsprawl};
+use crate::support::{Output, Repo, folder, schema, unsprawl};
 
 /// Where everything of one incident lies, and how issuers are reached.
 pub struct Incident {
@@ -61,7 +61,9 @@ impl Incident {
         args.extend(repos.iter().map(|r| r.dir.to_str().unwrap()));
         let output = self.run(&args);
         assert_eq!(output.code, 0, "{}\n{}", output.stderr, String::from_utf8_lossy(&output.stdout));
-        serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap()
+        let plan = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
+        schema("plan.v1", &plan);
+        plan
     }
 
     /// Follows the plan.
@@ -71,6 +73,9 @@ impl Incident {
         args.extend(flags);
         let output = self.run(&args);
         let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        if output.code != 2 {
+            schema("apply.v1", &document);
+        }
         let items = document["items"].as_array().cloned().unwrap_or_default();
         Applied { code: output.code, items, stderr: output.stderr }
     }
@@ -85,6 +90,9 @@ impl Incident {
         let path = self.journal();
         let verified = unsprawl(["journal", "verify"]).arg(&path).run();
         assert_eq!(verified.code, 0, "{}", verified.stderr);
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            schema("journal.v1", &serde_json::from_str(line).unwrap());
+        }
         journal::verify(&path).unwrap().records.into_iter().map(|r| r.entry).collect()
     }
 

@@ -26,6 +26,7 @@ mod respond_approvals;
 mod respond_faults;
 mod respond_github;
 mod respond_issuers;
+mod respond_notify;
 mod respond_policy;
 mod revoke_accounts;
 mod revoke_tokens;

@@ -27,6 +27,17 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("e2e-").tempdir().unwrap()
 }
 
+/// Holds a document against a schema of the project (`plan.v1`).
+#[track_caller]
+pub fn schema(name: &str, document: &Value) {
+    let path = format!("{}/schemas/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(document).map(|e| format!("{e} at {}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
 /// Writes a file and the folders above it.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     let path = path.as_ref();
