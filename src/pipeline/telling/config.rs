@@ -34,7 +34,7 @@ struct ChannelFile {
     format: Option<Shape>,
     host: Option<String>,
     port: Option<u16>,
-    tls: Option<Tls>,
+    tls: Option<Protection>,
     from: Option<String>,
     user: Option<From>,
     password: Option<From>,
@@ -53,7 +53,7 @@ enum KindName {
 /// How a connection to a mail server is protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum Protection {
     /// It must become TLS before anything is said.
     #[default]
     Starttls,
@@ -84,7 +84,7 @@ pub struct Mail {
     /// Its port.
     pub port: u16,
     /// How the connection is protected.
-    pub tls: Tls,
+    pub tls: Protection,
     /// The sender.
     pub from: String,
     /// User and password, if it wants them.
@@ -217,10 +217,10 @@ impl ChannelFile {
                 let tls = self.tls.unwrap_or_default();
                 let host = self.host.clone().ok_or_else(|| needed("host"))?;
                 let local = ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
-                if tls == Tls::None && !local {
+                if tls == Protection::None && !local {
                     return Err("mail goes without TLS to this machine only".into());
                 }
-                let port = self.port.unwrap_or(if tls == Tls::Tls { 465 } else { 587 });
+                let port = self.port.unwrap_or(if tls == Protection::Tls { 465 } else { 587 });
                 Kind::Mail(Mail { host, port, tls, from: self.from.clone().ok_or_else(|| needed("from"))?, user })
             }
         };

@@ -5,10 +5,10 @@ use std::time::Duration;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls as Protection, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Message as Letter, SmtpTransport, Transport};
 
-use super::config::{Mail, Tls};
+use super::config::{Mail, Protection};
 use crate::pipeline::asking::Asking;
 use crate::respond::notify::Message;
 
@@ -27,9 +27,9 @@ pub(super) fn send(mail: &Mail, message: &Message, text: &str, asking: &Asking) 
     let part = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text.to_owned());
     let letter = letter.multipart(MultiPart::mixed().singlepart(part)).map_err(|e| e.to_string())?;
     let protection = match mail.tls {
-        Tls::None => Protection::None,
-        Tls::Starttls => Protection::Required(parameters(mail, asking)?),
-        Tls::Tls => Protection::Wrapper(parameters(mail, asking)?),
+        Protection::None => Tls::None,
+        Protection::Starttls => Tls::Required(parameters(mail, asking)?),
+        Protection::Tls => Tls::Wrapper(parameters(mail, asking)?),
     };
     let mut transport =
         SmtpTransport::builder_dangerous(&mail.host).port(mail.port).tls(protection).timeout(Some(WITHIN));
