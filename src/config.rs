@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::rules::{Fault, FileText};
+use crate::secret::Secret;
 
 /// The file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -23,6 +24,47 @@ pub struct Config {
     pub verify: Verify,
     /// An administrator's settings at issuers, which ways to revoke need: by issuer and name.
     pub admin: BTreeMap<String, BTreeMap<String, Spanned<From>>>,
+    /// How owners are found.
+    pub owners: Owners,
+    /// Directories of people, in the order in which they are believed.
+    #[serde(rename = "directory")]
+    pub directories: Vec<Spanned<Directory>>,
+}
+
+/// `[owners]`: the flags of the same names say the same.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Owners {
+    /// Which account is whose, and which team looks after which path: a file.
+    pub accounts: Option<PathBuf>,
+    /// How long answers of directories are kept.
+    pub directory_ttl: Option<Spanned<String>>,
+    /// When something counts as old, in days.
+    pub long_lived_days: Option<u32>,
+    /// The same.
+    pub stale_days: Option<u32>,
+    /// The same.
+    pub exposed_days: Option<u32>,
+}
+
+/// `[[directory]]`: exactly one of `file`, `scim` and `ldap`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Directory {
+    /// A CSV or JSON file.
+    pub file: Option<PathBuf>,
+    /// Where SCIM is: `https://host/path`.
+    pub scim: Option<String>,
+    /// The bearer token for SCIM.
+    pub token: Option<From>,
+    /// Where LDAP is: `ldaps://host/base`.
+    pub ldap: Option<String>,
+    /// Who binds to LDAP.
+    pub bind: Option<String>,
+    /// With which password.
+    pub password: Option<From>,
+    /// It lists everybody: who is not in it has left.
+    pub complete: bool,
 }
 
 /// Where a value lies that does not stand in the configuration itself.
@@ -98,6 +140,26 @@ impl Loaded {
     /// A fault at a value.
     pub fn fault<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> Fault {
         self.text.fault(at.span(), message)
+    }
+
+    /// A path of the file, from the folder that the file is in: where the program runs may be scanned content.
+    pub fn beside(&self, path: &Path) -> PathBuf {
+        Path::new(&self.text.name).parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// What a value points to, without white space around it.
+    ///
+    /// # Errors
+    /// A variable that is not set, a file that cannot be read.
+    pub fn secret(&self, from: &From, env: impl Fn(&str) -> Option<String>) -> Result<Secret, String> {
+        let text = match from {
+            From::Env(name) => env(name).ok_or_else(|| format!("the environment variable {name} is not set"))?,
+            From::File(path) => {
+                let path = self.beside(path);
+                std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?
+            }
+        };
+        Ok(Secret::new(zeroize::Zeroizing::new(text).trim().as_bytes()))
     }
 
     /// A duration at a value.

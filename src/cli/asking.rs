@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -77,6 +78,9 @@ pub struct Flags {
     /// Configuration file [default: unsprawl/unsprawl.toml in the XDG configuration folder]
     #[arg(long, value_name = "FILE", env = "UNSPRAWL_CONFIG")]
     config: Option<PathBuf>,
+    /// The configuration once it was read.
+    #[arg(skip)]
+    loaded: OnceLock<Loaded>,
 }
 
 fn pair(text: &str) -> Result<(String, &str), String> {
@@ -105,6 +109,19 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 impl Flags {
+    /// The configuration file, which is read once.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub fn loaded(&self) -> Result<&Loaded, String> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let get = |name: &str| std::env::var(name).ok();
+        let loaded = config::load(self.config.as_deref(), get).map_err(|fault| fault.to_string())?;
+        Ok(self.loaded.get_or_init(|| loaded))
+    }
+
     /// What is ready to be used.
     ///
     /// # Errors
@@ -112,8 +129,8 @@ impl Flags {
     pub fn asking(&self, catalog: &Catalog) -> Result<Asking, String> {
         let env = environment();
         let get = |name: &str| env.get(name).cloned();
-        let loaded = config::load(self.config.as_deref(), get).map_err(|fault| fault.to_string())?;
-        self.check_names(&loaded, catalog)?;
+        let loaded = self.loaded()?;
+        self.check_names(loaded, catalog)?;
         let Config { endpoints, verify, .. } = &loaded.config;
         let offline = self.offline || verify.offline.unwrap_or(false);
         let mode = match (self.no_verify, offline) {
@@ -133,15 +150,15 @@ impl Flags {
             only: verify.only.iter().map(|name| name.get_ref().clone()).collect(),
             never: verify.never.iter().map(|name| name.get_ref().clone()).collect(),
             canaries: self.ask_canaries,
-            network: self.network(&loaded, get)?,
-            limits: self.limits(&loaded)?,
+            network: self.network(loaded, get)?,
+            limits: self.limits(loaded)?,
             within: match self.verify_timeout {
                 Some(time) => time,
-                None => duration(&loaded, &verify.timeout)?.unwrap_or(Duration::from_secs(600)),
+                None => duration(loaded, &verify.timeout)?.unwrap_or(Duration::from_secs(600)),
             },
             lives: match self.cache_ttl {
                 Some(time) => TimeToLive::new(time),
-                None => duration(&loaded, &verify.cache_ttl)?.map(TimeToLive::new).unwrap_or_default(),
+                None => duration(loaded, &verify.cache_ttl)?.map(TimeToLive::new).unwrap_or_default(),
             },
             state: state.filter(|_| !self.no_state),
             requests_log: self.requests_log.clone(),
@@ -161,8 +178,7 @@ impl Flags {
     /// A file that cannot be read, or a name that fits no issuer.
     pub fn admin(&self, catalog: &Catalog) -> Result<Admin, String> {
         let env = environment();
-        let get = |name: &str| env.get(name).cloned();
-        let loaded = config::load(self.config.as_deref(), get).map_err(|fault| fault.to_string())?;
+        let loaded = self.loaded()?;
         let mut admin = Admin::default();
         for issuer in catalog.issuers.keys() {
             let prefix = variable(issuer, "");

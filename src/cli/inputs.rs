@@ -23,6 +23,8 @@ pub(super) struct Inputs<'a> {
     pub key: &'a Fingerprinter,
     /// Least confidence that counts.
     pub confidence: Confidence,
+    /// What cannot be read again and asked about keeps the verdict of its report; else it is unknown.
+    pub verdicts: bool,
     /// No progress.
     pub quiet: bool,
 }
@@ -30,15 +32,16 @@ pub(super) struct Inputs<'a> {
 /// Scans the targets, reads the reports, and joins what comes of them. Nobody is asked yet: everything is asked about once,
 /// together.
 pub(super) fn gathered(inputs: &Inputs<'_>) -> Result<Report, String> {
-    let Inputs { named, catalog, key, confidence, quiet } = *inputs;
+    let Inputs { named, catalog, key, confidence, verdicts, quiet } = *inputs;
     let (files, targets): (Vec<String>, Vec<String>) =
         named.iter().cloned().partition(|input| gather::is_report(Path::new(input)));
     let mut reports = Vec::new();
     for path in files {
         let file = File::open(&path).map_err(|e| format!("{path}: {e}"))?;
         let mut report = report::read(file).map_err(|e| format!("{path} {e}"))?;
-        // Values that can be read again are asked about again; the others keep their verdicts.
-        reread::values(&mut report, catalog, key, &Arc::default());
+        // Values that can be read again are asked about again.
+        let reread = if verdicts { reread::values_or_verdicts } else { reread::values };
+        reread(&mut report, catalog, key, &Arc::default());
         report.findings.retain(|f| f.confidence >= confidence);
         reports.push(report);
     }

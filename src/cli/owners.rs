@@ -13,6 +13,7 @@ use crate::notes::Notes;
 use crate::pipeline;
 use crate::report::{self, Options, PeopleFormat, Whose};
 use crate::rules::{self, Selection};
+use crate::secret::Fingerprinter;
 
 /// What both take.
 #[derive(Debug, clap::Args)]
@@ -47,7 +48,8 @@ struct Common {
 /// Arguments of `unsprawl owners`.
 #[derive(Debug, clap::Args)]
 pub struct Owners {
-    /// What `scan` takes, or JSON reports of earlier scans; their values are asked about again where they can be read again
+    /// What `scan` takes, or JSON reports of earlier scans: what they hold is asked about again where its value can be read again, and
+    /// keeps its verdict where not
     #[arg(value_name = "TARGET|REPORT.json", default_value = ".")]
     inputs: Vec<String>,
     #[command(flatten)]
@@ -60,7 +62,7 @@ pub struct Offboard {
     /// E-mail address or log-in name
     #[arg(value_name = "PERSON")]
     person: String,
-    /// What `scan` takes, or JSON reports of earlier scans
+    /// What `scan` takes, or JSON reports of earlier scans, as for `owners`
     #[arg(value_name = "TARGET|REPORT.json", required = true)]
     inputs: Vec<String>,
     #[command(flatten)]
@@ -85,13 +87,13 @@ pub fn offboard(args: &Offboard) -> io::Result<ExitCode> {
 
 fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Result<ExitCode> {
     logging::start(common.verbose);
-    let work = || -> Result<(Report, Whose), String> {
+    let work = || -> Result<(Report, Whose, Fingerprinter), String> {
         let selection = Selection { confidence: common.confidence, ..Selection::default() };
         let catalog = rules::load(&common.rules, &selection)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
         let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref())?;
         let asking = common.asking.asking(&catalog)?;
-        let owning = common.owning.owning()?;
+        let owning = common.owning.owning(common.asking.loaded()?, asking.state.as_deref())?;
         let whose = match person {
             None => Whose::Owners,
             Some(name) => {
@@ -103,7 +105,7 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
             }
         };
         let (confidence, quiet) = (common.confidence, common.quiet);
-        let inputs = Inputs { named: inputs, catalog: &catalog, key: &key, confidence, quiet };
+        let inputs = Inputs { named: inputs, catalog: &catalog, key: &key, confidence, verdicts: true, quiet };
         let mut report = gathered(&inputs)?;
         let notes = Arc::new(Notes::default());
         pipeline::asking::check(&mut report.findings, &catalog, &asking, &notes);
@@ -111,9 +113,9 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
         let (more, counts) = notes.take();
         report.notes.extend(more);
         report.add_counts(counts);
-        Ok((report, whose))
+        Ok((report, whose, key))
     };
-    let (mut report, mut whose) = match work() {
+    let (mut report, mut whose, key) = match work() {
         Ok(done) => done,
         Err(message) => {
             eprintln!("error: {message}");
@@ -121,7 +123,6 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
         }
     };
     let active = report::any_active(&report, &whose);
-    let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref()).map_err(io::Error::other)?;
     let besides = match &mut whose {
         Whose::Owners => &mut [][..],
         Whose::One(person) => std::slice::from_mut(&mut **person),

@@ -127,10 +127,16 @@ fn make(args: &Args) -> Result<(Plan, bool), String> {
     let key = super::output::fingerprinter(args.fingerprint_key_file.as_deref())?;
     let asking = args.asking.asking(&catalog)?;
     let admin = args.asking.admin(&catalog)?;
-    let owning = args.owning.owning()?;
+    let owning = args.owning.owning(args.asking.loaded()?, asking.state.as_deref())?;
     check(args, &catalog)?;
-    let inputs =
-        Inputs { named: &args.inputs, catalog: &catalog, key: &key, confidence: args.confidence, quiet: args.quiet };
+    let inputs = Inputs {
+        named: &args.inputs,
+        catalog: &catalog,
+        key: &key,
+        confidence: args.confidence,
+        verdicts: false,
+        quiet: args.quiet,
+    };
     let mut report = gathered(&inputs)?;
     let notes = Arc::new(Notes::default());
     pipeline::asking::check(&mut report.findings, &catalog, &asking, &notes);

@@ -135,6 +135,7 @@ impl Args {
         let fingerprinter = self.output.fingerprinter()?;
         let limits = Limits::default();
         let asking = self.asking.asking(&catalog)?;
+        let owning = self.owning.owning(self.asking.loaded()?, asking.state.as_deref())?;
         Ok(Request {
             targets: self.targets.clone(),
             history: self.history,
@@ -150,7 +151,7 @@ impl Args {
             keep_clone: self.keep_clone.clone(),
             fingerprinter,
             asking,
-            owning: Some(self.owning.owning()?),
+            owning: Some(owning),
             validities: only_validities,
         })
     }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use super::output::Output;
 use super::{asking, logging, owning};
+use crate::config;
 use crate::exit::ExitCode;
 use crate::notes::Notes;
 use crate::pipeline::asking::{Asking, Mode};
+use crate::pipeline::owning::Owning;
 use crate::pipeline::{self, reread, single};
 use crate::report::read;
 use crate::rules::{self, Selection, SharedCatalog};
+use crate::store;
 
 /// The longest text that is taken for a credential.
 const LONGEST: u64 = 1 << 20;
@@ -54,6 +57,9 @@ pub struct Args {
 pub struct Whois {
     #[command(flatten)]
     input: Input,
+    /// Configuration file [default: unsprawl/unsprawl.toml in the XDG configuration folder]
+    #[arg(long, value_name = "FILE", env = "UNSPRAWL_CONFIG")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     owning: owning::OwnerFlags,
     #[command(flatten)]
@@ -68,7 +74,8 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     logging::start(args.output.verbose);
     with_catalog(&args.input, |catalog| {
         let asking = args.asking.asking(catalog)?;
-        work(&args.input, &args.output, &args.owning, catalog, &asking)
+        let owning = args.owning.owning(args.asking.loaded()?, asking.state.as_deref())?;
+        work(&args.input, &args.output, (&args.owning, &owning), catalog, &asking)
     })
 }
 
@@ -80,7 +87,13 @@ pub fn whois(args: &Whois) -> io::Result<ExitCode> {
     logging::start(args.output.verbose);
     // Without a store and a network, only the token itself is left to tell.
     let asking = Asking { mode: Mode::Offline, ..Asking::default() };
-    with_catalog(&args.input, |catalog| work(&args.input, &args.output, &args.owning, catalog, &asking))
+    with_catalog(&args.input, |catalog| {
+        let env = |name: &str| std::env::var(name).ok();
+        let loaded = config::load(args.config.as_deref(), env).map_err(|fault| fault.to_string())?;
+        // Nobody is asked, but what directories said to an earlier run still counts.
+        let owning = args.owning.owning(&loaded, store::default_path(env).as_deref())?;
+        work(&args.input, &args.output, (&args.owning, &owning), catalog, &asking)
+    })
 }
 
 fn with_catalog(
@@ -99,7 +112,7 @@ fn with_catalog(
 fn work(
     input: &Input,
     output: &Output,
-    owning_flags: &owning::OwnerFlags,
+    (flags, owning): (&owning::OwnerFlags, &Owning),
     catalog: &SharedCatalog,
     asking: &Asking,
 ) -> Result<io::Result<ExitCode>, String> {
@@ -124,13 +137,12 @@ fn work(
         Source::Text(text) => single::find(&text, input.r#type.as_deref(), catalog, &fingerprinter, &notes)?,
     };
     pipeline::asking::check(&mut report.findings, catalog, asking, &notes);
-    let owning = owning_flags.owning()?;
-    pipeline::owning::own(&mut report, catalog, &owning, asking, &notes)?;
+    pipeline::owning::own(&mut report, catalog, owning, asking, &notes)?;
     report.totals.millis = begun.elapsed().as_millis() as u64;
     let (more, counts) = notes.take();
     report.notes.extend(more);
     report.add_counts(counts);
-    owning_flags.hide(&mut report, &mut [], &fingerprinter);
+    flags.hide(&mut report, &mut [], &fingerprinter);
     Ok(output.write(&report, false, files).map(|()| ExitCode::of(&report, output.fail_on)))
 }
 

@@ -6,6 +6,7 @@
 mod cache;
 pub mod file;
 mod ldap;
+mod percent;
 mod scim;
 mod states;
 
@@ -62,29 +63,60 @@ impl Source {
             None => (false, text),
         };
         let (address, variable) = text.split_once('#').unwrap_or((text, ""));
+        if !address.contains("://") {
+            return Ok(Self::file(text.into()).complete(complete));
+        }
         let secret = |default: &str| {
             let variable = if variable.is_empty() { default } else { variable };
             env(variable).map(|v| Secret::new(v.as_bytes())).ok_or_else(|| {
                 format!("{address}: the environment variable {variable} is not set: it holds what signs in there")
             })
         };
-        let scim = address.strip_prefix("scim+");
-        let place = if let Some(url) = scim {
-            Place::Scim(Scim::new(url, secret("UNSPRAWL_SCIM_TOKEN")?)?)
+        let source = if let Some(base) = address.strip_prefix("scim+") {
+            Self::scim(base, secret("UNSPRAWL_SCIM_TOKEN")?)?
         } else if address.starts_with("ldap://") || address.starts_with("ldaps://") {
-            let bound = address.contains("bind=");
-            Place::Ldap(Ldap::new(address, if bound { Some(secret("UNSPRAWL_LDAP_PASSWORD")?) } else { None })?)
-        } else if address.contains("://") {
-            return Err(format!("{address}: a directory is a file, scim+https://..., ldaps://... or ldap://..."));
+            let (place, bind) = match address.split_once('?') {
+                None => (address, None),
+                Some((place, query)) => match query.strip_prefix("bind=") {
+                    Some(dn) => (place, Some((percent::decoded(dn), secret("UNSPRAWL_LDAP_PASSWORD")?))),
+                    None => return Err(format!("{address}: only `bind=` may stand behind the `?`")),
+                },
+            };
+            Self::ldap(place, bind)?
         } else {
-            Place::File(text.into())
+            return Err(format!("{address}: a directory is a file, scim+https://..., ldaps://... or ldap://..."));
         };
-        let name = match &place {
-            Place::File(path) => path.file_name().map_or_else(|| text.to_owned(), |n| n.to_string_lossy().into_owned()),
-            Place::Scim(scim) => scim.name(),
-            Place::Ldap(ldap) => ldap.name(),
-        };
-        Ok(Self { name, place, complete })
+        Ok(source.complete(complete))
+    }
+
+    /// A CSV or JSON file.
+    pub fn file(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self { name, place: Place::File(path), complete: false }
+    }
+
+    /// A SCIM server: the address below which `/Users` is, and the bearer token.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn scim(base: &str, token: Secret) -> Result<Self, String> {
+        let scim = Scim::new(base, token)?;
+        Ok(Self { name: scim.name(), place: Place::Scim(scim), complete: false })
+    }
+
+    /// An LDAP server: `ldaps://host/base`, and who binds with which password.
+    ///
+    /// # Errors
+    /// What is wrong with the address, or with who binds.
+    pub fn ldap(address: &str, bind: Option<(String, Secret)>) -> Result<Self, String> {
+        let ldap = Ldap::new(address, bind)?;
+        Ok(Self { name: ldap.name(), place: Place::Ldap(ldap), complete: false })
+    }
+
+    /// Whether it lists everybody, so that who is not in it has left.
+    #[must_use]
+    pub fn complete(self, complete: bool) -> Self {
+        Self { complete, ..self }
     }
 
     /// Whether asking it needs the network.

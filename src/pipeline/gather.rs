@@ -1,13 +1,13 @@
 //! Findings of several runs as one: for commands that take reports as well as targets.
 //!
-//! Contract: a credential (by its fingerprint) is one finding however many reports have it; its places keep their targets. Where
-//! reports disagree on a verdict, the one that was asked last counts.
+//! Contract: a credential (by its fingerprint) is one finding however many reports have it, and so is a target whose name stands for
+//! the same everywhere; places keep their targets. Where reports disagree on a verdict, the one that was asked last counts.
 
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use crate::model::{Checked, Finding, Report, Validity};
+use crate::model::{Checked, Finding, Report, Target, Validity};
 use crate::secret::Fingerprint;
 
 /// Whether a file is a report of ours, by its beginning.
@@ -25,11 +25,11 @@ pub fn merge(reports: Vec<Report>) -> Report {
     let mut all = Report::default();
     let mut known: HashMap<(String, Fingerprint), usize> = HashMap::new();
     for mut report in reports {
-        let base = all.targets.len();
         all.started = if all.started == 0 { report.started } else { all.started.min(report.started) };
-        all.targets.append(&mut report.targets);
+        let targets: Vec<usize> = report.targets.drain(..).map(|t| add(&mut all.targets, t)).collect();
         for mut finding in report.findings.drain(..) {
-            finding.locations.iter_mut().for_each(|l| l.target = l.target.saturating_add(base));
+            // A place without a target has none here, either.
+            finding.locations.iter_mut().for_each(|l| l.target = targets.get(l.target).copied().unwrap_or(usize::MAX));
             match known.get(&(finding.rule.clone(), finding.fingerprint)) {
                 Some(at) => join(&mut all.findings[*at], finding),
                 None => {
@@ -49,6 +49,17 @@ pub fn merge(reports: Vec<Report>) -> Report {
         totals.millis += more.millis;
     }
     all
+}
+
+/// Where a target is among those that are known. `.` of two reports may be two repositories, a URL and a whole path are one.
+fn add(targets: &mut Vec<Target>, target: Target) -> usize {
+    let everywhere = target.name.contains("://") || Path::new(&target.name).is_absolute();
+    let same = |known: &Target| known.name == target.name && known.kind == target.kind;
+    let known = targets.iter().position(same).filter(|_| everywhere && target.kind != "stdin");
+    known.unwrap_or_else(|| {
+        targets.push(target);
+        targets.len() - 1
+    })
 }
 
 fn join(known: &mut Finding, other: Finding) {
@@ -81,6 +92,17 @@ fn better(new: &Checked, old: &Checked) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_target_of_two_reports_is_one_if_its_name_says_so() {
+        let report = |name: &str| Report {
+            targets: vec![Target { name: name.into(), kind: "repository", root: None, people: Default::default() }],
+            ..Report::default()
+        };
+        for (name, count) in [("https://git.example.org/shop", 1), ("/srv/git/shop", 1), (".", 2), ("shop", 2)] {
+            assert_eq!(merge(vec![report(name), report(name)]).targets.len(), count, "{name}");
+        }
+    }
 
     #[test]
     fn reports_are_told_by_their_beginning() {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::sink::TextSink;
 use crate::collect::Collector;
 use crate::detect::Scanner;
-use crate::model::{Confidence, Location, ObjectId, PlaceKind, Report, Target, Validity};
+use crate::model::{Checked, Confidence, How, Location, ObjectId, PlaceKind, Report, Target, Validity};
 use crate::notes::Notes;
 use crate::rules::SharedCatalog;
 use crate::secret::{Fingerprint, Fingerprinter, Secret};
@@ -39,6 +39,32 @@ pub fn values(
     fingerprinter: &Fingerprinter,
     notes: &Arc<Notes>,
 ) -> usize {
+    fill(report, catalog, fingerprinter, notes, |checked, why| {
+        checked.validity = Validity::Unknown(format!("the value could not be read again: {why}"));
+    })
+}
+
+/// The same, but what cannot be read again keeps the verdict of the report, as one of an earlier run.
+pub fn values_or_verdicts(
+    report: &mut Report,
+    catalog: &SharedCatalog,
+    fingerprinter: &Fingerprinter,
+    notes: &Arc<Notes>,
+) -> usize {
+    fill(report, catalog, fingerprinter, notes, |checked, _| {
+        if checked.how == How::Asked {
+            checked.how = How::Cached;
+        }
+    })
+}
+
+fn fill(
+    report: &mut Report,
+    catalog: &SharedCatalog,
+    fingerprinter: &Fingerprinter,
+    notes: &Arc<Notes>,
+    otherwise: impl Fn(&mut Checked, &str),
+) -> usize {
     let scanner = Scanner::new(catalog.clone(), Confidence::Low);
     let mut reader =
         Reader { scanner, fingerprinter, notes, stores: HashMap::new(), read: HashSet::new(), found: HashMap::new() };
@@ -60,7 +86,7 @@ pub fn values(
                 finding.parts = parts.clone().into_iter().collect();
                 count += 1;
             }
-            None => finding.checked.validity = Validity::Unknown(format!("the value could not be read again: {why}")),
+            None => otherwise(&mut finding.checked, why),
         }
     }
     count

@@ -145,7 +145,7 @@ impl Company {
     /// A scan that keeps answers of directories for the next such one.
     fn scan_and_keep(&self) -> Look {
         let state = self.home.path().join("state");
-        Look(self.run(&[], &["--no-state"]).env("XDG_STATE_HOME", state).scan())
+        Look(self.run(&[], &["--cache-ttl", "0"]).env("XDG_STATE_HOME", state).scan())
     }
 
     /// The four keys' values.

@@ -26,6 +26,7 @@ mod git_limits;
 mod git_oracle;
 mod git_walk;
 mod own;
+mod own_config;
 mod own_directories;
 mod report_schemas;
 mod report_text;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
 
-use super::{MOST_PEOPLE, Options, Wanted};
+use super::{MOST_PEOPLE, Options, Wanted, percent};
 use crate::model::{Person, PersonState};
 use crate::secret::Secret;
 
@@ -66,28 +66,28 @@ pub(super) struct Ldap {
 }
 
 impl Ldap {
-    /// `ldaps://host:port/base?bind=DN`: an LDAP URL with the search base, and who binds.
-    pub fn new(address: &str, password: Option<Secret>) -> Result<Self, String> {
-        let wrong =
-            |what: &str| Err(format!("{address}: {what}: write ldaps://host/dc=example,dc=org?bind=cn=reader,..."));
+    /// `ldaps://host:port/base`: an LDAP URL with the search base; and who binds, with which password.
+    pub fn new(address: &str, bind: Option<(String, Secret)>) -> Result<Self, String> {
+        let wrong = |what: &str| Err(format!("{address}: {what}: write ldaps://host/dc=example,dc=org"));
         let Some((scheme, rest)) = address.split_once("://") else { return wrong("this is no LDAP URL") };
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let Some((host, base)) = place.split_once('/') else { return wrong("the search base is missing") };
-        if host.is_empty() || host.contains('@') || base.is_empty() {
-            return wrong("the host or the search base is missing");
+        let Some((host, base)) = rest.split_once('/') else { return wrong("the search base is missing") };
+        if !matches!(scheme, "ldap" | "ldaps") || host.is_empty() || host.contains('@') {
+            return wrong("this is no LDAP URL with a host and nothing before it");
         }
-        let bind = match (query.strip_prefix("bind="), password) {
-            (Some(dn), Some(password)) if !dn.is_empty() => Some((unpercent(dn), password)),
-            (None, _) if query.is_empty() => None,
-            _ => return wrong("only `bind=` may stand behind the `?`"),
-        };
+        if base.is_empty() || base.contains('?') {
+            return wrong("behind the host stands the search base alone");
+        }
+        if bind.as_ref().is_some_and(|(dn, password)| dn.is_empty() || password.expose().is_empty()) {
+            // Without a password, servers take whoever binds for nobody, and say yes.
+            return wrong("who binds needs a name and a password");
+        }
         let start_tls = scheme == "ldap" && !is_loopback(host);
         if host.starts_with('[') && (start_tls || scheme == "ldaps") {
             return wrong(
                 "over TLS an IPv6 address is no name that a certificate is compared with: give the host's name",
             );
         }
-        Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: unpercent(base), bind })
+        Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: percent::decoded(base), bind })
     }
 
     /// Its address, for reports.
@@ -302,26 +302,6 @@ fn common_name(dn: &str) -> String {
     first.split_once('=').map_or(first, |(_, value)| value).replace('\\', "")
 }
 
-/// Undoes percent-encoding as LDAP URLs have it (RFC 4516).
-fn unpercent(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let (mut out, mut i) = (Vec::with_capacity(bytes.len()), 0);
-    while i < bytes.len() {
-        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok());
-        match hex.filter(|_| bytes[i] == b'%').and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                i += 3;
-            }
-            None => {
-                out.push(bytes[i]);
-                i += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -364,11 +344,14 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_the_password_never_goes_in_clear() {
-        let secret = || Some(Secret::new(b"x"));
-        let ldap = Ldap::new("ldap://dir.example.org/dc=example%2Cdc=org?bind=cn=reader,dc=org", secret()).unwrap();
+        let bind = || Some(("cn=reader,dc=org".to_owned(), Secret::new(b"x")));
+        let ldap = Ldap::new("ldap://dir.example.org/dc=example%2Cdc=org", bind()).unwrap();
         assert!(ldap.start_tls && ldap.base == "dc=example,dc=org");
         assert!(!Ldap::new("ldap://127.0.0.1:389/dc=x", None).unwrap().start_tls);
         assert!(!Ldap::new("ldaps://dir/dc=x", None).unwrap().start_tls);
+        for (dn, word) in [("", "x"), ("cn=reader", "")] {
+            assert!(Ldap::new("ldaps://dir/dc=x", Some((dn.into(), Secret::new(word.as_bytes())))).is_err());
+        }
         assert!(Ldap::new("ldap://[::1]/dc=x", None).is_ok_and(|l| !l.start_tls));
         for wrong in [
             "ldaps://[2001:db8::1]/dc=x",

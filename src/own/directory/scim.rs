@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{MOST_PEOPLE, Wanted, quoted};
+use super::{MOST_PEOPLE, Wanted, percent, quoted};
 use crate::model::{Person, PersonState};
 use crate::rules::schema::ask::Method;
 use crate::secret::Secret;
@@ -161,12 +161,12 @@ impl Scim {
         let mut query = format!("count={PAGE}");
         match start {
             Some(Start::Index(index)) => query.push_str(&format!("&startIndex={index}")),
-            Some(Start::Cursor(cursor)) => query.push_str(&format!("&cursor={}", percent(cursor))),
+            Some(Start::Cursor(cursor)) => query.push_str(&format!("&cursor={}", percent::encoded(cursor))),
             None => {}
         }
         if !filter.is_empty() {
             query.push_str("&filter=");
-            query.push_str(&percent(filter));
+            query.push_str(&percent::encoded(filter));
         }
         let bearer = Zeroizing::new(format!("Bearer {}", String::from_utf8_lossy(self.token.expose()).trim()));
         Outgoing {
@@ -266,10 +266,4 @@ fn person(item: &Value, directory: &str) -> Option<Person> {
         person.state = PersonState::Active;
     }
     Some(person)
-}
-
-/// Percent-encodes all but unreserved characters.
-fn percent(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    text.bytes().map(|b| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
 }
