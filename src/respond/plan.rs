@@ -145,6 +145,7 @@ mod tests {
             side_effects: vec![],
             undo: None,
             only_if_asked: false,
+            proof: crate::rules::ask::Proof::Asking,
             batch: None,
             limit: None,
             within: None,

@@ -12,7 +12,7 @@ pub mod template;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use super::schema::ask::{By, Change, Decoder, Effect, Method, Protocol, Sign as SignSpec, Tool};
+pub use super::schema::ask::{By, Change, Decoder, Effect, Method, Proof, Protocol, Sign as SignSpec, Tool};
 pub use compile::{compile, compile_all};
 pub use facts::{Condition, Expected, Facts, Item, Pick, PickFrom, says_nothing};
 pub use pointer::Pointer;
@@ -256,6 +256,8 @@ pub struct Way {
     pub undo: Option<String>,
     /// Only when asked for by name.
     pub only_if_asked: bool,
+    /// What shows that it is done.
+    pub proof: Proof,
     /// How many credentials one call takes.
     pub batch: Option<usize>,
     /// How many calls in how long.

@@ -153,3 +153,30 @@ fn a_plan_of_a_later_form_is_refused_with_its_place() {
     refused(&|p| p["items"][0]["finding"] = json!({}));
     assert_eq!(github.revoked(), 0);
 }
+
+#[test]
+fn an_organisation_closes_itself_to_one_token_and_its_list_is_the_proof() {
+    use crate::github::fake::ORG;
+    use crate::support::tokens::Random;
+    let github = GitHub::start();
+    let app = format!("ghs_{}", &pat("responder of an organisation")[4..]);
+    github.token(&app, Kind::Installation, &ALICE, "");
+    let fine = |word: &str| format!("github_pat_{}_{}", Random::of(word).base62(22), Random::of(word).base62(59));
+    let tokens = ["org one", "org two", "org three"].map(fine);
+    tokens.iter().for_each(|token| github.token(token, Kind::FineGrained, &ALICE, ""));
+    let repo = leak("ci.env", &format!("GH_TOKEN={}\n", tokens[1]));
+    let incident = incident(&github).admin("UNSPRAWL_GITHUB_ORG", ORG);
+    let incident = incident.admin("UNSPRAWL_GITHUB_APP_TOKEN", &app);
+    planned(
+        &incident.plan(&[&repo], &["--way", "github.pat-fine-grained=organisation-access"]),
+        "contain",
+        "organisation-access",
+    );
+    incident.apply(&["--dry-run"]).all("ready", 0);
+    incident.apply(&[]).all("contained", 0).because("the list does not hold this credential");
+    // It is not there any more: nothing is sent again.
+    incident.apply(&[]).all("contained", 0);
+    let changing = |path: &str| path.starts_with("/orgs/corp/personal-access-tokens/");
+    assert_eq!(github.all().iter().filter(|s| s.method == "POST" && changing(s.path())).count(), 1);
+    incident.holds_none_of(&[&tokens[1], &app]);
+}

@@ -14,12 +14,13 @@ use super::earlier::effect_name;
 use super::work::{Sent, Work, another};
 use crate::model::plan::{By, Effect, Outcome};
 use crate::model::{Checked, Validity};
+use crate::pipeline::asking::Job;
 use crate::respond::journal::{Entry, Journal, Record, Subject};
 use crate::rules::ask::Way;
 use crate::verify::echo;
 use crate::verify::network::Network;
 use crate::verify::polite::Polite;
-use crate::verify::steps;
+use crate::verify::steps::{self, Endpoints};
 
 /// Questions at the same time before a batch.
 const AT_ONCE: usize = 16;
@@ -198,7 +199,7 @@ impl Acting<'_> {
                 return Vec::new();
             }
         };
-        let acted = self.act(works, items, way, &issuer).await;
+        let acted = self.act(works, items, way).await;
         self.acted += items.len();
         self.note(works, items, way, intent, &acted)
     }
@@ -256,25 +257,41 @@ impl Acting<'_> {
         journal.append(&entry).map_err(|e| e.to_string())
     }
 
-    async fn act(&self, works: &[Work<'_>], items: &[usize], way: &Way, issuer: &str) -> steps::Acted {
+    async fn act(&self, works: &[Work<'_>], items: &[usize], way: &Way) -> steps::Acted {
         let jobs: Vec<_> = items.iter().filter_map(|i| works[*i].job.as_ref()).collect();
-        let credentials: Vec<_> = jobs.iter().map(|job| job.credential()).collect();
-        let settings = self.context.applying.admin.of(issuer, way);
-        let now = jiff::Timestamp::now().as_second();
-        let (ask, site) = (&jobs[0].ask, &works[items[0]].site);
-        let transport = self.polite.of(issuer);
+        let site = &works[items[0]].site;
         let mode = if self.context.applying.dry_run { steps::Mode::Rehearse } else { steps::Mode::Act };
-        let mut acted = steps::act(mode, ask, way, &credentials, &settings, site, &transport, now).await;
-        let told = Checked { remark: acted.reason.take(), ..Checked::default() };
-        let secrets = credentials.iter().map(|c| c.secret).chain(settings.values().map(|v| v.as_bytes()));
-        let told = secrets.fold(told, |mut told, secret| {
-            echo::cut(&mut told, secret);
-            told
-        });
-        acted.reason = told.remark;
-        acted
+        send(mode, self.context, self.polite, &jobs, way, site).await
     }
+}
 
+/// Takes a way with credentials of one issuer; what comes back holds none of their bytes.
+pub(super) async fn send(
+    mode: steps::Mode,
+    context: &Context<'_>,
+    polite: &Polite<Network>,
+    jobs: &[&Job],
+    way: &Way,
+    site: &Endpoints,
+) -> steps::Acted {
+    let issuer = jobs[0].issuer.as_str();
+    let credentials: Vec<_> = jobs.iter().map(|job| job.credential()).collect();
+    let settings = context.applying.admin.of(issuer, way);
+    let now = jiff::Timestamp::now().as_second();
+    let ask = &jobs[0].ask;
+    let transport = polite.of(issuer);
+    let mut acted = steps::act(mode, ask, way, &credentials, &settings, site, &transport, now).await;
+    let told = Checked { remark: acted.reason.take(), ..Checked::default() };
+    let secrets = credentials.iter().map(|c| c.secret).chain(settings.values().map(|v| v.as_bytes()));
+    let told = secrets.fold(told, |mut told, secret| {
+        echo::cut(&mut told, secret);
+        told
+    });
+    acted.reason = told.remark;
+    acted
+}
+
+impl Acting<'_> {
     /// Writes down how the act ended; gives the items for which nothing has changed.
     fn note(
         &mut self,
@@ -301,8 +318,9 @@ impl Acting<'_> {
             let work = &mut works[*i];
             work.way = Some(way.name.clone());
             match acted.outcome {
-                steps::Outcome::Refused => work.done = Some((Outcome::Failed, acted.reason.clone())),
                 steps::Outcome::Ready => work.end(Outcome::Ready, acted.reason.clone()),
+                _ if self.context.applying.dry_run => work.end(Outcome::Failed, acted.reason.clone()),
+                steps::Outcome::Refused => work.done = Some((Outcome::Failed, acted.reason.clone())),
                 _ => {
                     let (at, ago) = (tokio::time::Instant::now(), Duration::ZERO);
                     let (acted, reason) = (Some(acted.outcome), acted.reason.clone());

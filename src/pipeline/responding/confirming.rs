@@ -9,12 +9,15 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::acting::send;
 use super::applying::Context;
 use super::work::{Sent, Work};
 use crate::model::plan::{Effect, Outcome};
 use crate::model::{Checked, Validity};
+use crate::pipeline::asking::Job;
 use crate::pipeline::asking::cache::Cache;
 use crate::respond::journal::{Entry, Journal, Subject};
+use crate::rules::ask::{Proof, Way};
 use crate::verify::network::Network;
 use crate::verify::polite::Polite;
 use crate::verify::steps;
@@ -76,12 +79,18 @@ async fn one<'w, 'p>(
 ) -> (&'w mut Work<'p>, Checked) {
     let Some(sent) = work.sent.clone() else { return (work, Checked::default()) };
     let issuer = work.issuer().to_owned();
-    let of_rule = work.ask().and_then(|ask| ask.way(&sent.way)).and_then(|way| way.within);
+    let way = work.ask().and_then(|ask| ask.way(&sent.way)).cloned();
+    let of_rule = way.as_ref().and_then(|way| way.within);
+    let listed = way.filter(|way| way.proof == Proof::Listing);
     let within = context.applying.within.or(of_rule).unwrap_or(WITHIN);
     let mut pause = Duration::from_millis(500);
     loop {
-        // Of what an earlier run sent it is not known which site knows it.
-        let checked = work.look(&polite.of(&issuer), !sent.ago.is_zero()).await;
+        let checked = match (&listed, &work.job) {
+            (Some(way), Some(job)) => in_list(context, polite, job, way, &work.site).await,
+            // Of what an earlier run sent it is not known which site knows it.
+            _ => work.look(&polite.of(&issuer), !sent.ago.is_zero()).await,
+        };
+        work.seen = checked.at.or(work.seen);
         let horizon = sent.ago + sent.at.elapsed() >= within;
         let over = horizon || begun.elapsed() >= context.applying.wait || context.interrupted();
         if let Some((outcome, reason)) = judge(&sent, &checked, horizon, over) {
@@ -97,6 +106,25 @@ async fn one<'w, 'p>(
         }
         pause = (pause * 2).min(PAUSE);
     }
+}
+
+/// Whether the list that a way looks a credential up in still holds it: for what lives on elsewhere.
+async fn in_list(
+    context: &Context<'_>,
+    polite: &Polite<Network>,
+    job: &Job,
+    way: &Way,
+    site: &steps::Endpoints,
+) -> Checked {
+    let acted = send(steps::Mode::Rehearse, context, polite, &[job], way, site).await;
+    let validity = match acted.outcome {
+        steps::Outcome::Gone => Validity::Inactive,
+        steps::Outcome::Ready => Validity::Active,
+        _ => Validity::Unknown(acted.reason.clone().unwrap_or_default()),
+    };
+    let remark = acted.reason.filter(|_| validity == Validity::Inactive);
+    // Not asked with the credential: this is no verdict that other runs could take.
+    Checked { validity, remark, at: Some(jiff::Timestamp::now().as_second()), ..Checked::default() }
 }
 
 /// What an answer says of what was sent; `None` to ask again. `horizon`: the issuer's time is over; `over`: there is no

@@ -464,6 +464,7 @@ impl Compiler<'_> {
             side_effects: way.side_effects.clone(),
             undo: way.undo.as_ref().map(|u| u.get_ref().clone()),
             only_if_asked: way.only_if_asked,
+            proof: way.proof,
             batch: way.batch,
             limit,
             within,

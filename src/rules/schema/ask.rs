@@ -483,6 +483,9 @@ pub struct Revoke {
     /// Only done when asked for by name, never chosen by itself.
     #[serde(default)]
     pub only_if_asked: bool,
+    /// What shows that it is done.
+    #[serde(default)]
+    pub proof: Proof,
     /// How many credentials one call takes.
     pub batch: Option<usize>,
     /// How often it may be called.
@@ -520,6 +523,17 @@ pub enum Effect {
     Rotate,
     /// Gives back what `contain` took.
     Undo,
+}
+
+/// What shows that a way is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// The issuer refuses the credential.
+    #[default]
+    Asking,
+    /// The credential lives on elsewhere: the list that the way looks it up in does not hold it any more.
+    Listing,
 }
 
 /// A bound on calls.

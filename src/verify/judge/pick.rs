@@ -131,7 +131,7 @@ pub fn item(item: &Item, body: &Body<'_>, known: &Values) -> Result<Vec<(String,
     let fitting: Vec<&Value> = items.filter(is).collect();
     let [found] = fitting.as_slice() else {
         return Err(match fitting.len() {
-            0 => "the list does not hold this credential".into(),
+            0 => ABSENT.into(),
             n => format!("{n} items of the list fit this credential: it is not certain which one it is"),
         });
     };
@@ -142,6 +142,9 @@ pub fn item(item: &Item, body: &Body<'_>, known: &Values) -> Result<Vec<(String,
     }
     Ok(captures)
 }
+
+/// Why [`item`] finds none in a list that could be read.
+pub const ABSENT: &str = "the list does not hold this credential";
 
 /// Whether a text shows a value in part: its beginning, a run of dots, stars or bullets, and its end. At least three
 /// characters of the end and eight in all must stand there, and something must be hidden; a whole value is not shown in part.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use super::{Credential, Endpoints, Run, capture, values};
-use crate::rules::ask::{Ask, Call, Step, Way};
+use crate::rules::ask::{Ask, Call, Proof, Step, Way};
 use crate::verify::judge::{self, Body, Did};
 use crate::verify::transport::{Answer, Failure, Transport};
 
@@ -96,7 +96,7 @@ pub async fn act<T: Transport>(
             continue;
         }
         let last = i + 1 == wanted.len();
-        if let Some(acted) = run.act(mode, step, &secrets, last).await {
+        if let Some(acted) = run.act(mode, step, &secrets, last, way.proof == Proof::Listing).await {
             return acted;
         }
     }
@@ -105,7 +105,7 @@ pub async fn act<T: Transport>(
 
 impl<T: Transport> Run<'_, T> {
     /// One step; `None` to go on with the next.
-    async fn act(&mut self, mode: Mode, step: &Step, secrets: &[&[u8]], last: bool) -> Option<Acted> {
+    async fn act(&mut self, mode: Mode, step: &Step, secrets: &[&[u8]], last: bool, listed: bool) -> Option<Acted> {
         let acted = |outcome, reason, sent| Some(Acted { outcome, reason, sent });
         let request = match &step.call {
             Call::Http(request) => request,
@@ -139,6 +139,10 @@ impl<T: Transport> Run<'_, T> {
             }
             Did::Done(_) | Did::Unknown(_) => match capture(step, &body, &mut self.values) {
                 Ok(()) => None,
+                // Where the list is the proof, that it is not there is an answer; in a rehearsal always.
+                Err(reason) if reason == judge::ABSENT && (listed || mode == Mode::Rehearse) => {
+                    acted(Outcome::Gone, Some(reason), false)
+                }
                 Err(reason) => acted(Outcome::Refused, Some(format!("nothing was changed: {reason}")), false),
             },
         }

@@ -115,6 +115,11 @@ impl GitHub {
         self.http.seen().into_iter().filter(|s| s.method == method && s.path() == path).collect()
     }
 
+    /// Every call.
+    pub fn all(&self) -> Vec<Seen> {
+        self.http.seen()
+    }
+
     /// Takes the faults out: for tests that make some.
     pub fn faults(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().faults)
