@@ -133,8 +133,9 @@ impl Subject<'_> {
     }
 
     fn no_expiry(&self) -> Option<Posture> {
+        // Rule files say where an answer without an end means that there is none.
         let expires = self.fact(|p| p.expires.as_ref()).filter(|_| self.works_or_unknown())?;
-        let never = ["never", "none", "null", "-1", "0"].contains(&expires.to_ascii_lowercase().as_str());
+        let never = expires.eq_ignore_ascii_case("never");
         never.then(|| posture(PostureKind::NoExpiry, vec!["the issuer gives it no end".into()], None))
     }
 

@@ -27,6 +27,8 @@ pub struct Ask {
     pub verify: Vec<Step>,
     /// Why nobody can be asked.
     pub no_verify: Option<String>,
+    /// It has no end where an answer that would tell its end does not.
+    pub endless: bool,
     /// What the value tells by itself.
     pub offline: Vec<Offline>,
     /// Ways to end it, best first, then the ways that undo one of them.

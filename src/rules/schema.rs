@@ -131,6 +131,8 @@ pub struct Token {
     pub verify: Option<Spanned<String>>,
     /// Why nobody can be asked (exchanging it would use it up, its server is not known, ...).
     pub no_verify: Option<String>,
+    /// The page that says that a credential of this type has no end where the issuer's answer tells none.
+    pub endless: Option<Spanned<String>>,
     /// Ways to end it, best first: names below `revoke`.
     #[serde(default)]
     pub revoke: Vec<Spanned<String>>,

@@ -8,7 +8,7 @@ mod body;
 mod pick;
 
 pub use body::{Body, strict};
-pub use pick::{ABSENT, MAX_SCOPES, MAX_VALUE, Source, item, principal, take, values};
+pub use pick::{ABSENT, MAX_SCOPES, MAX_VALUE, Source, item, principal, take, tells_no_end, values};
 
 use serde_json::Value;
 

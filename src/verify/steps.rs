@@ -76,7 +76,8 @@ pub async fn verify<T: Transport>(
     let mut unknown = None;
     let mut last = None;
     for site in 0..sites {
-        let mut run = Run { values: known.clone(), endpoints, site, transport, asked: false, now };
+        let (values, endless) = (known.clone(), ask.endless);
+        let mut run = Run { values, endpoints, site, transport, asked: false, endless, now };
         let result = run.ask(&ask.verify).await;
         if run.asked {
             checked.how = How::Asked;
@@ -102,6 +103,9 @@ pub async fn verify<T: Transport>(
     checked
 }
 
+/// What stands for the end of a credential that has none.
+const NEVER: &str = "never";
+
 /// At how many sites the steps ask: those of the endpoints that they use.
 fn sites(steps: &[Step], endpoints: &Endpoints) -> usize {
     let used = steps.iter().filter_map(|step| match &step.call {
@@ -124,6 +128,8 @@ struct Run<'a, T> {
     site: usize,
     transport: &'a T,
     asked: bool,
+    /// No end told is no end.
+    endless: bool,
     now: i64,
 }
 
@@ -177,6 +183,9 @@ impl<T: Transport> Run<'_, T> {
         let captured = capture(step, &body, &mut self.values);
         if !matches!(said, Some(Said::Inactive(_))) {
             judge::principal(&step.principal, Source::Reply(&body), &self.values, to);
+            if self.endless && to.expires.is_none() && judge::tells_no_end(&step.principal, &body) {
+                to.expires = Some(NEVER.into());
+            }
         }
         // What a step before the verdict does not give, later steps would ask with gaps.
         if said.is_none() && !decided {

@@ -155,6 +155,26 @@ fn every_row_of_the_severity_table_is_in_the_readme() {
 }
 
 #[test]
+fn the_readme_says_where_each_posture_stands_in_the_standards() {
+    let readme = include_str!("../../README.md");
+    for kind in PostureKind::ALL {
+        let row = readme.lines().find(|l| l.starts_with(&format!("| `{}` |", kind.as_str())));
+        let row = row.unwrap_or_else(|| panic!("no row of {}", kind.as_str()));
+        for reference in kind.references() {
+            let (standard, place) = reference.split_once(':').unwrap();
+            // `NHI1-2025` is NHI1, and `4-expiration` is the heading below section 4.
+            let place = place.trim_end_matches("-2025").trim_start_matches("4-");
+            let words: Vec<&str> = row.split([' ', ',', '|']).collect();
+            assert!(words.contains(&place), "{reference} in {row}");
+            let sources =
+                ["owasp.org/www-project-non-human", "doi.org/10.6028/NIST.CSWP.29", "pages.nist.gov/800-63-4/"];
+            let source = ["owasp-nhi", "nist-csf", "nist-sp-800-63b-4"].iter().position(|s| *s == standard).unwrap();
+            assert!(readme.contains(sources[source]), "{standard}");
+        }
+    }
+}
+
+#[test]
 fn pseudonyms_leave_nothing_of_anybody_in_any_format() {
     let principal = Principal { name: Some("Jane Doe".into()), ..account("jdoe", Some("jane@example.org")) };
     let mut token = leaked(principal, &["a.env"]);

@@ -121,6 +121,15 @@ impl Compiler<'_> {
         if let (Some(verify), Some(_)) = (&token.verify, &token.no_verify) {
             self.fault(verify.span(), "give either `verify` or `no_verify`");
         }
+        if let Some(page) = &token.endless {
+            ask.endless = true;
+            if !page.get_ref().starts_with("https://") {
+                self.fault(page.span(), "`endless` is the page of the issuer's that says so: https://...");
+            }
+            if ask.verify.iter().all(|step| step.principal.expires.is_empty()) {
+                self.fault(page.span(), "no answer tells when it ends: give a step of its `verify` an `expires`");
+            }
+        }
         let mut names: Vec<&Spanned<String>> = token.revoke.iter().collect();
         let undo = |name: &&Spanned<String>| self.file.revoke.get(name.get_ref())?.get_ref().undo.as_ref();
         names.extend(token.revoke.iter().filter_map(|n| undo(&n)));

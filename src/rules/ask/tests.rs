@@ -52,6 +52,11 @@ fn each_mistake_is_told_with_its_place() {
         (request("method = \"GET\", path = \"/\", body = \"a\", form = { a = \"b\" }"), "one of `form`"),
         (request("method = \"GET\", path = \"/\", bearer = \"{secrets}\""), "stands alone in an array"),
         (with("active = [{ status = 200 }]\n"), "both when it is `active` and when `inactive`"),
+        (
+            format!("endless = \"https://docs.example.com/\"\n{}", with(JUDGED)),
+            "x.toml:12:11: no answer tells when it ends",
+        ),
+        (format!("endless = \"they say so\"\n{}", with(JUDGED)), "is the page of the issuer's that says so"),
         (with(""), "no step has `active` or `inactive`"),
         (with("active = [{ status = 200 }]\ninactive = [{ status = 429 }]\n"), "429 is never a verdict"),
         (with("active = [{ status = [200, 503] }]\ninactive = [{ status = 401 }]\n"), "503 is never a verdict"),

@@ -202,6 +202,16 @@ pub fn principal(facts: &Facts, source: Source<'_>, known: &Values, to: &mut Pri
     }
 }
 
+/// Whether an answer is one that would tell when the credential ends. That it told nothing is for the caller to know.
+pub fn tells_no_end(facts: &Facts, body: &Body<'_>) -> bool {
+    let readable = |pick: &Pick| match &pick.from {
+        PickFrom::Json(_) => body.json().is_some_and(Value::is_object),
+        PickFrom::Header(_) => true,
+        PickFrom::Regex(_) | PickFrom::Text(_) => false,
+    };
+    (200..300).contains(&body.reply.status) && !facts.expires.is_empty() && facts.expires.iter().all(readable)
+}
+
 fn bounded(text: &str) -> String {
     match text.char_indices().nth(MAX_VALUE) {
         Some((end, _)) => format!("{}…", &text[..end]),

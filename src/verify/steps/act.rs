@@ -89,7 +89,7 @@ pub async fn act<T: Transport>(
         }
     }
     let secrets: Vec<&[u8]> = credentials.iter().map(|c| c.secret).collect();
-    let mut run = Run { values: known, endpoints, site: 0, transport, asked: false, now };
+    let mut run = Run { values: known, endpoints, site: 0, transport, asked: false, endless: ask.endless, now };
     let wanted: Vec<&Step> = way.steps.iter().collect();
     for (i, step) in wanted.iter().enumerate() {
         if !run.wanted(step) {

@@ -250,3 +250,30 @@ fn an_administrator_brings_his_own() {
     assert_eq!((acted.outcome, transport.sent().len()), (Outcome::Refused, 0));
     assert!(acted.reason.unwrap().contains("`token`"));
 }
+
+#[test]
+fn without_an_end_told_there_is_none_only_if_the_rule_says_so() {
+    let step = |pick: &str| {
+        format!(
+            "[[verify.v]]\nrequest = {{ method = \"GET\", path = \"/\" }}\nactive = [{{ status = [200, 403], has = \"/id\" }}]\ninactive = [{{ status = 401 }}]\n\
+             principal = {{ id = {{ json = \"/id\" }}, expires = {{ {pick} }} }}\n"
+        )
+    };
+    let to = endpoints(&["https://a.example.com"]);
+    let expires = |rule: &str, reply: Played| asked(&ask(rule), &[], &to, vec![reply]).0.principal.unwrap().expires;
+    let endless = "verify = \"v\"\nendless = \"https://docs.example.com/\"\n";
+    let by_json = format!("{endless}{}", step("json = \"/end\""));
+    for none in ["", r#","end":null"#, r#","end":"""#, r#","end":0"#, r#","end":"0001-01-01T00:00:00Z""#] {
+        let reply = || json(200, &format!(r#"{{"id":7{none}}}"#));
+        assert_eq!(expires(&by_json, reply()).as_deref(), Some("never"), "{none}");
+        assert_eq!(expires(&format!("verify = \"v\"\n{}", step("json = \"/end\"")), reply()), None, "{none}");
+    }
+    let end = json(200, r#"{"id":7,"end":"2027-01-01"}"#);
+    assert_eq!(expires(&by_json, end).as_deref(), Some("2027-01-01T00:00:00Z"));
+    assert_eq!(expires(&by_json, json(200, r#"{"id":7,"end":"soon"}"#)).as_deref(), Some("soon"));
+    // A refusal that shows that it works tells nothing of its end.
+    assert_eq!(expires(&by_json, json(403, r#"{"id":7}"#)), None);
+    let by_header = format!("{endless}{}", step("header = \"x-end\""));
+    assert_eq!(expires(&by_header, json(200, r#"{"id":7}"#)).as_deref(), Some("never"));
+    assert_eq!(expires(&format!("{endless}{}", step("regex = 'end=(.*)'")), json(200, r#"{"id":7}"#)), None);
+}
