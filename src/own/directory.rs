@@ -134,6 +134,8 @@ pub struct Options<'a> {
     pub ttl: Duration,
     /// How long one directory may take in all.
     pub within: Duration,
+    /// How long it may take for one answer.
+    pub answer_within: Duration,
     /// No network: remote directories do not answer unless their answers are kept.
     pub offline: bool,
     /// Now, seconds since 1970-01-01 UTC.

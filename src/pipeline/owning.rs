@@ -91,6 +91,7 @@ fn fetch(owning: &Owning, wanted: &directory::Wanted, asking: &Asking, now: i64)
         cache: owning.cache.clone(),
         ttl: owning.ttl,
         within: WITHIN,
+        answer_within: asking.network.within,
         offline: asking.mode == Mode::Offline,
         now,
         tls: network.tls_config(),

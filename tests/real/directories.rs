@@ -27,6 +27,7 @@ fn ask(directory: &str, secret: &str, wanted: &Wanted, authorities: &[&str]) -> 
             cache: None,
             ttl: Duration::ZERO,
             within: Duration::from_secs(200),
+            answer_within: Duration::from_secs(30),
             offline: false,
             now: jiff::Timestamp::now().as_second(),
             tls: network.tls_config(),

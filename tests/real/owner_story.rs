@@ -253,7 +253,7 @@ fn story(company: &Company, leave: impl FnOnce(), outages: &[Mode]) {
     leave();
     for outage in outages {
         company.relay.set(*outage);
-        company.scan(&[]).outage(company);
+        company.scan(&["--request-timeout", "1s"]).outage(company);
     }
     // Answers of an hour ago are still good, whatever became of the directory.
     company.scan_and_keep().owned(company, "active");
@@ -307,7 +307,7 @@ fn keys_of_somebody_who_is_deactivated_in_scim_are_orphaned() {
         let change = scim.request("PATCH", &format!("/Users/{id}")).bearer(&scim.fact("token")).json(body);
         change.expect(&[200, 204]);
     };
-    story(&company, leave, &[Mode::Close, Mode::Unavailable, Mode::Break(120)]);
+    story(&company, leave, &[Mode::Close, Mode::Unavailable, Mode::Hang, Mode::Break(120)]);
 }
 
 /// A person's record in LDAP; its name.
@@ -342,5 +342,5 @@ fn keys_of_somebody_who_is_locked_in_ldap_are_orphaned() {
     let lock = "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z";
     let leave = || ldap(&server, "ldapmodify", &format!("dn: {dn}\nchangetype: modify\n{lock}\n"));
     // Closed; broken within the answer to the log-in; broken within the list.
-    story(&company, leave, &[Mode::Close, Mode::Break(5), Mode::Break(40)]);
+    story(&company, leave, &[Mode::Close, Mode::Hang, Mode::Break(5), Mode::Break(40)]);
 }

@@ -15,6 +15,8 @@ pub enum Mode {
     Close,
     /// It passes until the server has said this much, then it breaks.
     Break(u8),
+    /// It is taken, and nothing ever comes back.
+    Hang,
     /// The answer is an HTTP error of the server's: 503.
     Unavailable,
 }
@@ -49,6 +51,7 @@ impl Relay {
             Mode::Close => (1, 0),
             Mode::Break(most) => (2, most),
             Mode::Unavailable => (3, 0),
+            Mode::Hang => (4, 0),
         };
         self.mode[1].store(most, Relaxed);
         self.mode[0].store(kind, Relaxed);
@@ -65,6 +68,7 @@ fn serve(mut client: TcpStream, server: &str, [kind, most]: [u8; 2]) -> Option<(
                 .ok()?;
             return Some(());
         }
+        4 => return client.read_to_end(&mut Vec::new()).ok().map(drop),
         _ => {}
     }
     let mut answers = TcpStream::connect(server).ok()?;

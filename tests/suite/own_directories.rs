@@ -65,6 +65,7 @@ fn directory(text: &str, wanted: &Wanted, transport: &impl Transport) -> Result<
             cache: None,
             ttl: Duration::ZERO,
             within: Duration::from_secs(600),
+            answer_within: Duration::from_secs(30),
             offline: false,
             now: MAY,
             tls: Network::new(Default::default()).unwrap().tls_config(),

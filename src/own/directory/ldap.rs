@@ -103,7 +103,8 @@ impl Ldap {
     /// The people of these names; everybody if there are many, unless the server does not list so many.
     pub async fn people(&self, wanted: &Wanted, options: &Options<'_>, directory: &str) -> Result<Vec<Person>, String> {
         let mut ldap = self.bound(options).await?;
-        let mut found = Found { directory, now: options.now, people: Vec::new(), seen: HashSet::new() };
+        let (now, answer_within) = (options.now, options.answer_within);
+        let mut found = Found { directory, now, answer_within, people: Vec::new(), seen: HashSet::new() };
         let mut by_name = wanted.len() <= MOST_NAMES;
         if !by_name {
             match self.search(&mut ldap, &everybody(), &mut found).await {
@@ -128,14 +129,15 @@ impl Ldap {
 
     /// A connection that has logged in.
     async fn bound(&self, options: &Options<'_>) -> Result<ldap3::Ldap, String> {
-        let mut settings = LdapConnSettings::new().set_conn_timeout(Duration::from_secs(10));
+        let mut settings = LdapConnSettings::new().set_conn_timeout(options.answer_within);
         settings = settings.set_config(options.tls.clone()).set_starttls(self.start_tls);
         let connected = LdapConnAsync::with_settings(settings, &self.server).await;
         let (connection, mut ldap) = connected.map_err(|e| format!("no connection: {}", fault(&e)))?;
         ldap3::drive!(connection);
         if let Some((dn, password)) = &self.bind {
             let password = String::from_utf8_lossy(password.expose());
-            let bound = ldap.simple_bind(dn, password.trim()).await.map_err(|e| fault(&e))?;
+            let bind = ldap.with_timeout(options.answer_within).simple_bind(dn, password.trim()).await;
+            let bound = bind.map_err(|e| fault(&e))?;
             bound.success().map_err(|e| format!("it refuses the log-in: {}", fault(&e)))?;
         }
         Ok(ldap)
@@ -147,6 +149,8 @@ impl Ldap {
         let attributes: Vec<&str> = EMAILS.into_iter().chain(LOGINS).chain(OTHERS).collect();
         let adapters: Vec<Box<dyn Adapter<'_, _, _>>> =
             vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
+        // For each entry, not for all of them.
+        let ldap = ldap.with_timeout(found.answer_within);
         let search = ldap.streaming_search_with(adapters, &self.base, Scope::Subtree, filter, attributes);
         let mut search = search.await.map_err(other)?;
         while let Some(entry) = search.next().await.map_err(other)? {
@@ -164,6 +168,7 @@ impl Ldap {
 struct Found<'a> {
     directory: &'a str,
     now: i64,
+    answer_within: Duration,
     people: Vec<Person>,
     seen: HashSet<String>,
 }
@@ -200,6 +205,7 @@ fn fault(error: &ldap3::LdapError) -> String {
             };
             format!("result code {}{name}", result.rc)
         }
+        ldap3::LdapError::Timeout { .. } => "no answer in time".into(),
         ldap3::LdapError::ResultRecv { .. } | ldap3::LdapError::OpSend { .. } => "the connection broke".into(),
         other => {
             let text = other.to_string();
