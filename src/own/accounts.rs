@@ -2,6 +2,7 @@
 //!
 //! Contract: what is wrong with the file is told with line and column; nothing in it is passed over.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -14,14 +15,14 @@ use crate::rules::{Fault, FileText};
 /// The whole map.
 #[derive(Clone, Debug, Default)]
 pub struct AccountMap {
-    accounts: Vec<Account>,
+    /// By the name of the account, in lower case; those of one name in the order of the file.
+    accounts: HashMap<String, Vec<Account>>,
     paths: Vec<PathTeam>,
 }
 
 #[derive(Clone, Debug)]
 struct Account {
     issuer: String,
-    name: String,
     person: String,
 }
 
@@ -92,11 +93,10 @@ impl AccountMap {
             if names.is_empty() || person.trim().is_empty() {
                 return Err(place.fault(span, "give `login`, `id` or `email` of the account, and the `person`"));
             }
-            map.accounts.extend(names.into_iter().map(|name| Account {
-                issuer: issuer.clone(),
-                name: name.to_lowercase(),
-                person: person.clone(),
-            }));
+            for name in names {
+                let account = Account { issuer: issuer.clone(), person: person.clone() };
+                map.accounts.entry(name.to_lowercase()).or_default().push(account);
+            }
         }
         for entry in document.paths {
             let glob = |pattern: &Spanned<String>| {
@@ -115,9 +115,9 @@ impl AccountMap {
     /// The person (an e-mail address or log-in name) to whom an account belongs, and the name that was looked up.
     pub fn person<'a>(&'a self, issuer: &str, principal: &'a Principal) -> Option<(&'a str, &'a str)> {
         principal.names().find_map(|name| {
-            let lower = name.to_lowercase();
-            let fits = |a: &&Account| (a.issuer == "*" || a.issuer == issuer) && a.name == lower;
-            self.accounts.iter().find(fits).map(|account| (account.person.as_str(), name))
+            let fits = |a: &&Account| a.issuer == "*" || a.issuer == issuer;
+            let account = self.accounts.get(&name.to_lowercase())?.iter().find(fits)?;
+            Some((account.person.as_str(), name))
         })
     }
 
