@@ -64,7 +64,7 @@ fn work(args: &Args) -> Result<ExitCode, String> {
         let (template, fallback) = telling.as_ref().map_or((&built_in, ""), |t| (&t.template, t.fallback.as_str()));
         let records =
             if path.exists() { journal::verify(&path).map_err(|e| e.to_string())?.records } else { Vec::new() };
-        for message in telling::messages(&plan, &findings, &records, fallback) {
+        for (_, message) in telling::messages(&plan, &findings, &records, fallback) {
             let text = telling::shaped(args.format, &message, &template.text(&message)?);
             io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
         }

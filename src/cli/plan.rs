@@ -199,7 +199,7 @@ fn check(args: &Args, catalog: &rules::Catalog) -> Result<(), String> {
 /// The user's name, as the environment has it.
 pub(super) fn user() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()));
-    named.unwrap_or_else(|| "unknown".into())
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 fn write(plan: &Plan, path: &Path) -> io::Result<()> {
@@ -219,10 +219,17 @@ fn is_plan(path: &Path) -> bool {
 /// Reads a plan, with its document as it stands in the file.
 pub(super) fn read(path: &Path) -> Result<(Plan, serde_json::Value), String> {
     let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let wrong = |e: serde_json::Error| format!("{} is no plan of this version: {e}", path.display());
+    let wrong = |e: serde_json::Error| {
+        // What stands there may be anything: only names of fields are quoted.
+        let said = e.to_string();
+        let named = said.starts_with("unknown field") || said.starts_with("missing field");
+        let what = if named { format!(": {said}") } else { format!(", line {} column {}", e.line(), e.column()) };
+        format!("{} is no plan of version {PLAN_VERSION}{what}", path.display())
+    };
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(wrong)?;
     let plan: Plan = serde_json::from_slice(&text).map_err(wrong)?;
-    if plan.schema != PLAN_SCHEMA || plan.version != PLAN_VERSION {
+    let id = plan.id.len() == 32 && plan.id.bytes().all(|b| b.is_ascii_hexdigit());
+    if plan.schema != PLAN_SCHEMA || plan.version != PLAN_VERSION || !id {
         return Err(format!("{} is no plan of version {PLAN_VERSION}", path.display()));
     }
     Ok((plan, value))

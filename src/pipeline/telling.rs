@@ -8,6 +8,7 @@
 mod config;
 mod mail;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ use crate::model::plan::{Outcome, Plan};
 use crate::respond::journal::{Entry, Journal, Record};
 use crate::respond::notify::{self, Message};
 use crate::rules::ask::Method;
+use crate::secret::Fingerprint;
 use crate::verify::network::Network;
 use crate::verify::polite::Polite;
 use crate::verify::transport::{Outgoing, Transport};
@@ -37,19 +39,24 @@ pub struct Told {
 }
 
 /// The messages of a plan, from the last outcomes in its journal.
-pub fn messages(plan: &Plan, findings: &[Finding], records: &[Record], fallback: &str) -> Vec<Message> {
+pub fn messages(plan: &Plan, findings: &[Finding], records: &[Record], fallback: &str) -> Vec<(Fingerprint, Message)> {
+    let mut last: HashMap<(Fingerprint, &str), (Outcome, Option<&str>)> = HashMap::new();
+    for record in records {
+        if let Entry::Outcome { plan: p, item, outcome, seen_at, .. } = &record.entry
+            && *p == plan.id
+            && let Some(outcome) = Outcome::ALL.into_iter().find(|o| o.as_str() == outcome)
+        {
+            let known = last.entry((item.fingerprint, &item.rule)).or_insert((outcome, None));
+            // A run that did not try says nothing of what an earlier one did.
+            if outcome != Outcome::Skipped {
+                *known = (outcome, seen_at.as_deref());
+            }
+        }
+    }
     let items = plan.items.iter().zip(findings);
     let one = |(item, finding): (_, &Finding)| {
-        let last = records.iter().rev().find_map(|r| match &r.entry {
-            Entry::Outcome { plan: p, item, outcome, seen_at, .. }
-                if *p == plan.id && item.fingerprint == finding.fingerprint && item.rule == finding.rule =>
-            {
-                let outcome = Outcome::ALL.into_iter().find(|o| o.as_str() == outcome)?;
-                Some((outcome, seen_at.as_deref()))
-            }
-            _ => None,
-        });
-        notify::message(plan, item, finding, last, fallback)
+        let last = last.get(&(finding.fingerprint, finding.rule.as_str())).copied();
+        Some((finding.fingerprint, notify::message(plan, item, finding, last, fallback)?))
     };
     items.filter_map(one).collect()
 }
@@ -60,7 +67,7 @@ pub fn messages(plan: &Plan, findings: &[Finding], records: &[Record], fallback:
 /// When nothing could be tried: no network, a template that does not fit.
 pub fn send(
     plan: &Plan,
-    messages: &[Message],
+    messages: &[(Fingerprint, Message)],
     telling: &Telling,
     journal: &mut Journal,
     asking: &Asking,
@@ -68,12 +75,8 @@ pub fn send(
     let (runtime, polite) = connect(asking)?;
     let mut told = Vec::new();
     for channel in &telling.channels {
-        for message in messages {
-            let known = plan.items.iter().find_map(|item| {
-                let finding = crate::report::finding(&item.finding).ok()?;
-                (finding.fingerprint.to_string() == message.fingerprint).then_some(finding.fingerprint)
-            });
-            let Some(fingerprint) = known else { continue };
+        for (fingerprint, message) in messages {
+            let fingerprint = *fingerprint;
             if journal.notified(fingerprint, &message.outcome, &channel.name) {
                 continue;
             }

@@ -37,7 +37,7 @@ pub fn write_plan(plan: &Plan, findings: &[Finding], color: bool, out: &mut dyn 
     let style = Style::new(color);
     let mut view = View { style, out };
     let changing = plan.items.iter().filter(|i| i.action.changes() && i.protected.is_none()).count();
-    let head = format!("Plan {} by {}, {}", &plan.id[..plan.id.len().min(8)], plan.planner, plan.created);
+    let head = format!("Plan {} by {}, {}", plan.id.get(..8).unwrap_or(&plan.id), plan.planner, plan.created);
     view.plain(style.bold(safe(&head)))?;
     view.plain(format!(
         "{} in it, {} to be acted on{}",

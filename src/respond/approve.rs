@@ -123,6 +123,10 @@ fn folder() -> Result<tempfile::TempDir, ApproveError> {
 }
 
 fn run(command: &mut Command, input: &[u8]) -> Result<Output, ApproveError> {
+    // An administrator's settings are none of its business.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("UNSPRAWL_")) {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(ApproveError::NoProgram)?;
     // A program that says no before it has read everything closes the pipe.

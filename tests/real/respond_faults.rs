@@ -317,32 +317,33 @@ fn a_rotation_is_never_sent_twice_on_a_guess() {
 #[test]
 fn random_kills_over_a_hundred_keys() {
     let kills: u32 = std::env::var("FAULT_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    let case = Case::new("corpkey", 100);
-    // Slow enough that there is something left to kill.
-    case.issuer.hook(|_, _| std::thread::sleep(Duration::from_millis(15)));
     let (mut random, begun) = (Random::of(&fresh("kills")), Instant::now());
-    let (mut killed, mut within) = (0, 0);
+    let (mut killed, mut applies, mut intents, mut lines) = (0, 0, 0, 0);
     while killed < kills {
-        let mut run = case.start(&["--wait", "1s"]);
-        // From the first line of this run on: before it there is nothing to lose.
-        let before = case.lines();
-        let wait = Instant::now() + Duration::from_millis(random.next() % 400);
-        while (case.lines() == before || Instant::now() < wait) && run.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_micros(200));
+        let case = Case::new("corpkey", 100);
+        applies += 1;
+        // Until few are left to be killed over; then the last run of this plan, and the next plan.
+        while killed < kills && case.issuer.figures().0 > 10 {
+            let mut run = case.start(&["--wait", "1s"]);
+            // Some lines later, and a moment after that: anywhere between two writes.
+            let until = case.lines() + 1 + random.below(24);
+            while case.lines() < until && run.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(Duration::from_micros(random.next() % 10_000));
+            killed += u32::from(run.try_wait().unwrap().is_none());
+            kill(&mut run);
+            case.holds();
         }
-        within += u32::from(run.try_wait().unwrap().is_none());
-        kill(&mut run);
-        killed += 1;
-        case.holds();
+        case.ends_well();
+        intents += case.incident.intents();
+        lines += case.lines();
     }
-    let left = case.issuer.figures().0;
-    case.ends_well();
-    let (intents, lines) = (case.incident.intents(), case.lines());
     let seconds = begun.elapsed().as_secs();
     let _ = writeln!(
         std::io::stdout(),
-        "{killed} kills ({within} of a run that was under way) over 100 keys in {seconds} s: {left} keys left for the last run, \
-         {intents} intents, {lines} lines, each key ended once"
+        "{killed} kills of runs under way over {applies} plans of 100 keys in {seconds} s: {intents} intents, {lines} lines, \
+         each key ended once"
     );
 }
 
@@ -414,6 +415,42 @@ fn a_signal_ends_it_between_two_requests() {
     case.holds();
     case.issuer.hook(|_, _| {});
     case.ends_well();
+}
+
+#[test]
+fn what_was_perhaps_sent_is_not_sent_again_without_leave() {
+    let case = Case::new("corpkey", 1);
+    let pid = Arc::new(AtomicU32::new(0));
+    let of = pid.clone();
+    // Killed before the issuer does it, and the issuer never does.
+    let down = case.issuer.down.clone();
+    case.issuer.hook(move |at, _| {
+        let pid = if at == Point::Before { of.swap(0, SeqCst) } else { 0 };
+        if pid != 0 {
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+            down.store(true, SeqCst);
+            panic!("the issuer dies, too");
+        }
+    });
+    let mut run = case.start(&[]);
+    pid.store(run.id(), SeqCst);
+    assert_eq!(run.wait().unwrap().signal(), Some(9));
+    while !case.issuer.down.load(SeqCst) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    case.issuer.down.store(false, SeqCst);
+    case.issuer.hook(|_, _| {});
+    let policy = case.incident.path("policy.toml");
+    for text in ["kill_switch = true\n", "approvals = 1\n"] {
+        write(&policy, text);
+        let held = case.incident.apply(&["--policy", policy.to_str().unwrap(), "--wait", "1s"]);
+        held.all("unknown", 13).because("its issuer still accepts it");
+        assert_eq!((case.incident.intents(), case.issuer.figures()), (1, (1, 0)), "{text}");
+    }
+    write(&policy, "");
+    case.incident.apply(&["--policy", policy.to_str().unwrap()]).all("revoked", 0);
+    assert_eq!(case.incident.intents(), 2);
 }
 
 #[test]

@@ -119,6 +119,25 @@ fn what_may_be_done_is_bounded() {
 }
 
 #[test]
+fn a_request_that_would_go_elsewhere_than_the_plan_says_is_not_sent() {
+    let (github, other) = (GitHub::start(), GitHub::start());
+    let (tokens, repo) = leaked(&github, "elsewhere", 1);
+    other.token(&tokens[0], Kind::Classic, &ALICE, "repo");
+    let first = incident(&github);
+    first.plan(&[&repo], &[]);
+    let second = incident(&other);
+    std::fs::copy(first.path("plan.json"), second.path("plan.json")).unwrap();
+    second.apply(&[]).all("failed", 12).because("the plan says http");
+    assert_eq!((other.revoked(), github.revoked(), second.intents()), (0, 0, 0));
+    // What a rule does may not have become another thing.
+    let mut plan: Value = serde_json::from_slice(&std::fs::read(first.path("plan.json")).unwrap()).unwrap();
+    plan["items"][0]["ways"][0]["effect"] = json!("contain");
+    std::fs::write(first.path("plan.json"), plan.to_string()).unwrap();
+    first.apply(&[]).all("failed", 12).because("the rule file has changed");
+    assert_eq!(github.revoked(), 0);
+}
+
+#[test]
 fn two_applies_at_once_exclude_each_other() {
     let github = GitHub::start();
     let (_, repo) = leaked(&github, "at once", 1);

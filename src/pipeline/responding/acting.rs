@@ -50,7 +50,10 @@ impl Acting<'_> {
         while let Some(group) = groups.pop_front() {
             if let Some(why) = self.context.halted() {
                 for i in group.items {
-                    self.end(&mut works[i], Outcome::Skipped, why.clone());
+                    // What was sent in an earlier run is still asked about.
+                    if works[i].sent.is_none() {
+                        self.end(&mut works[i], Outcome::Skipped, why.clone());
+                    }
                 }
                 continue;
             }
@@ -113,6 +116,17 @@ impl Acting<'_> {
             }
             return Vec::new();
         };
+        let ready: Vec<usize> = ready
+            .into_iter()
+            .filter(|i| match unplanned(&works[*i], &way, self.context.applying.undo) {
+                Some(why) => {
+                    works[*i].way = Some(way.name.clone());
+                    self.end(&mut works[*i], Outcome::Failed, format!("nothing was sent: {why}"));
+                    false
+                }
+                None => true,
+            })
+            .collect();
         let mut refused = Vec::new();
         for chunk in ready.chunks(way.batch.unwrap_or(1)) {
             refused.extend(self.call(works, chunk, &way).await);
@@ -168,9 +182,10 @@ impl Acting<'_> {
             return false;
         }
         // A yes of an earlier run is waited for, and a rotation is never sent twice on a guess.
-        !work.sent.as_ref().is_some_and(|sent| {
-            matches!(sent.acted, Some(steps::Outcome::Done | steps::Outcome::Gone)) || sent.effect == Effect::Rotate
-        })
+        work.forbidden.is_none()
+            && !work.sent.as_ref().is_some_and(|sent| {
+                matches!(sent.acted, Some(steps::Outcome::Done | steps::Outcome::Gone)) || sent.effect == Effect::Rotate
+            })
     }
 
     /// One call for items that were all seen active just now; gives those for which nothing has changed.
@@ -351,6 +366,28 @@ fn calls_since(records: &[Record], issuer: &str, name: &str, since: jiff::Timest
     let mut times: Vec<jiff::Timestamp> = calls.filter_map(|r| r.at.parse().ok()).filter(|at| *at > since).collect();
     times.sort_unstable();
     times
+}
+
+/// How a way differs from what the plan says, and people signed, if it does: rules and endpoints may have changed since.
+fn unplanned(work: &Work<'_>, way: &Way, undo: bool) -> Option<String> {
+    if undo {
+        return None;
+    }
+    let planned = work.item.ways.iter().find(|w| w.name == way.name)?;
+    if planned.effect != way.effect || planned.by != way.by || planned.undo != way.undo {
+        return Some("the rule file has changed since the plan was made: make it again".into());
+    }
+    let place = work.place(way);
+    if !work.item.places.contains(&place) {
+        let said = match work.item.places.as_slice() {
+            [] => "no place".to_owned(),
+            places => places.join(", "),
+        };
+        return Some(format!(
+            "the plan says {said}, and it would go to {place}: make the plan with the same endpoints"
+        ));
+    }
+    None
 }
 
 fn subject(work: &Work<'_>) -> Subject {

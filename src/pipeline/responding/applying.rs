@@ -155,9 +155,9 @@ async fn run(
     }
 }
 
-/// Ends what may not be touched. What was sent in an earlier run is asked about all the same.
+/// Ends what may not be touched. What was sent in an earlier run is asked about all the same, and nothing sent again.
 fn permit(context: &Context<'_>, works: &mut [Work<'_>]) {
-    for work in works.iter_mut().filter(|w| w.open() && w.sent.is_none()) {
+    for work in works.iter_mut().filter(|w| w.open()) {
         let item = work.item;
         let forbidden = match (&item.protected, item.action) {
             (_, Action::Leave) => Some("the policy leaves it alone".to_owned()),
@@ -165,8 +165,9 @@ fn permit(context: &Context<'_>, works: &mut [Work<'_>]) {
             (Some(why), _) => Some(format!("protected: {why}")),
             (None, _) => (context.applying.forbidden)(item),
         };
-        if let Some(why) = forbidden {
-            work.end(Outcome::Skipped, why);
+        match (forbidden, &work.sent) {
+            (Some(why), None) => work.end(Outcome::Skipped, why),
+            (forbidden, _) => work.forbidden = forbidden,
         }
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Work<'p> {
     /// The endpoints at the site that knows it.
     pub site: Endpoints,
     pub sent: Option<Sent>,
+    /// Why nothing may be sent for it (again); what was sent is asked about all the same.
+    pub forbidden: Option<String>,
     /// The way that was tried last.
     pub way: Option<String>,
     pub seen: Option<i64>,
@@ -174,6 +176,7 @@ pub(super) fn prepare<'p>(
             job: None,
             site: Endpoints::new(),
             sent: None,
+            forbidden: None,
             way: None,
             seen: None,
             done: lost.map(|why| (Outcome::Failed, Some(why))),

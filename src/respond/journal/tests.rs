@@ -70,6 +70,13 @@ fn two_runs_exclude_each_other() {
 }
 
 #[test]
+fn only_a_file_is_a_journal() {
+    assert!(Journal::open(Path::new("/dev/full")).is_err());
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Journal::open(dir.path()).is_err() && verify(dir.path()).is_err());
+}
+
+#[test]
 fn every_changed_byte_is_found() {
     let (_dir, path) = journal(4);
     let good = std::fs::read(&path).unwrap();
