@@ -26,8 +26,9 @@ pub struct Flags {
     /// Use no network: verdicts come from earlier runs and from the tokens themselves
     #[arg(long, env = "UNSPRAWL_OFFLINE", value_parser = FalseyValueParser::new())]
     offline: bool,
-    /// Where an issuer is, for instances of your own: github=https://ghes.example/api/v3 (may be repeated); also
-    /// UNSPRAWL_ENDPOINT_GITHUB and the like
+    /// Where an issuer is, for instances of your own: github=https://ghes.example/api/v3; it takes the place of the public
+    /// address; given several times for one issuer, a credential is at home at one of them, and inactive only if all say so;
+    /// also UNSPRAWL_ENDPOINT_GITHUB and the like
     #[arg(long, value_name = "ISSUER[.NAME]=URL", value_parser = endpoint)]
     endpoint: Vec<(String, String)>,
     /// A host that was read from scanned text and may be asked, as host, host:port or *.domain (may be repeated)
@@ -163,13 +164,22 @@ impl Flags {
             state: state.filter(|_| !self.no_state),
             requests_log: self.requests_log.clone(),
             places: Settings {
-                flags: self.endpoint.iter().cloned().collect(),
+                flags: self.sites(),
                 file,
                 allow_hosts,
                 home: env.get("HOME").map(PathBuf::from).filter(|p| p.is_absolute()),
                 env,
             },
         })
+    }
+
+    /// Where issuers are, in the order in which they were given.
+    fn sites(&self) -> BTreeMap<String, Vec<String>> {
+        let mut sites: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, url) in &self.endpoint {
+            sites.entry(name.clone()).or_default().push(url.clone());
+        }
+        sites
     }
 
     /// An administrator's settings: from the environment, then from what the configuration file points to.

@@ -21,6 +21,7 @@ use crate::verify::endpoints::Settings;
 use crate::verify::limits::Limits;
 use crate::verify::network::{self, Network};
 use crate::verify::polite::Polite;
+use crate::verify::render::ResolvedEndpoint;
 use crate::verify::requests::RequestsLog;
 use crate::verify::steps::{self, Credential, Endpoints};
 use crate::verify::{canary, echo, flight, offline};
@@ -227,6 +228,24 @@ pub(super) fn connect(asking: &Asking) -> Result<(tokio::runtime::Runtime, Polit
     Ok((runtime, if offline { polite.without_network() } else { polite }))
 }
 
+/// An issuer that is elsewhere for everybody else may know the credential there: says where it was refused.
+fn where_asked(job: &Job, checked: &mut Checked) {
+    if checked.validity != Validity::Inactive || checked.how != How::Asked {
+        return;
+    }
+    let public = |(name, sites): (&String, &Result<Vec<ResolvedEndpoint>, String>)| {
+        let endpoint = job.ask.endpoints.get(name)?;
+        let elsewhere = endpoint.default.is_some() || !endpoint.sites.is_empty();
+        let sites = sites.as_ref().ok().filter(|_| elsewhere)?;
+        let named: Vec<&str> = sites.iter().filter(|s| s.configured).map(|s| s.url.as_str()).collect();
+        (!named.is_empty()).then(|| named.join(" and "))
+    };
+    if let Some(places) = job.endpoints.iter().find_map(public) {
+        let said = checked.remark.take().map(|r| format!("{r}; ")).unwrap_or_default();
+        checked.remark = Some(format!("{said}asked at {places} only"));
+    }
+}
+
 /// Asks the issuers.
 fn ask(findings: &mut [Finding], jobs: Vec<Job>, asking: &Asking, cache: &mut Cache, notes: &Notes, now: i64) {
     let mut left: BTreeMap<usize, &Job> = jobs.iter().enumerate().collect();
@@ -246,6 +265,7 @@ fn ask(findings: &mut [Finding], jobs: Vec<Job>, asking: &Asking, cache: &mut Ca
             let credential = job.credential();
             let mut checked = steps::verify(&job.ask, &credential, &job.endpoints, &polite.of(&job.issuer), now).await;
             echo::cut(&mut checked, job.secret.expose());
+            where_asked(job, &mut checked);
             (i, checked)
         };
         let done = |(i, checked): (usize, Checked)| {

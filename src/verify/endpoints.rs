@@ -21,8 +21,8 @@ const MAX_HOST: usize = 253;
 /// What the user and his environment say.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// `--endpoint`: `issuer` or `issuer.name`, and a URL.
-    pub flags: BTreeMap<String, String>,
+    /// `--endpoint`: `issuer` or `issuer.name`, and its URLs: a credential is at home at one of them.
+    pub flags: BTreeMap<String, Vec<String>>,
     /// The same from the configuration file.
     pub file: BTreeMap<String, String>,
     /// Hosts read from scanned text that may be asked: `host`, `host:port` or `*.domain`.
@@ -63,8 +63,8 @@ impl Settings {
         endpoint: &Endpoint,
         values: &Values,
     ) -> Result<Vec<ResolvedEndpoint>, String> {
-        if let Some(url) = self.said(issuer, name) {
-            return Ok(vec![configured(check_url(&url?)?)]);
+        if let Some(urls) = self.said(issuer, name) {
+            return urls?.iter().map(|url| check_url(url).map(configured)).collect();
         }
         let own = own_host(endpoint, values)?;
         // What a tool is set to is no word on a credential that names another host.
@@ -93,16 +93,16 @@ impl Settings {
     }
 
     /// What the user said for unsprawl.
-    fn said(&self, issuer: &str, name: &str) -> Option<Result<String, String>> {
+    fn said(&self, issuer: &str, name: &str) -> Option<Result<Vec<String>, String>> {
         let key = key(issuer, name);
         let long = format!("{issuer}.{name}");
         let variable = format!("UNSPRAWL_ENDPOINT_{}", key.to_ascii_uppercase().replace(['-', '.'], "_"));
         let flag = self.flags.get(&key).or_else(|| self.flags.get(&long)).cloned().map(Ok);
         let env = || {
             let url = self.env.get(&variable).filter(|v| !v.is_empty())?;
-            Some(check_url(url).map_err(|e| format!("{variable}: {e}")))
+            Some(check_url(url).map(|url| vec![url]).map_err(|e| format!("{variable}: {e}")))
         };
-        let file = || self.file.get(&key).or_else(|| self.file.get(&long)).cloned().map(Ok);
+        let file = || self.file.get(&key).or_else(|| self.file.get(&long)).cloned().map(|url| Ok(vec![url]));
         flag.or_else(env).or_else(file)
     }
 

@@ -210,3 +210,27 @@ fn openid_a_token_is_revoked_by_its_client() {
     incident.apply(&[]).all("revoked", 0);
     incident.holds_none_of(&[&token]);
 }
+
+#[test]
+fn a_report_is_asked_about_again_before_and_after() {
+    let Some(matrix) = get("matrix") else { return };
+    let token = matrix_login(&matrix, &fresh("report"));
+    let repo = leak("bot.env", &format!("MATRIX_TOKEN={token}\n"));
+    let incident = Incident::new(&["--endpoint", &format!("matrix={}", matrix.url())]);
+    let (report, out) = (incident.path("report.json"), incident.path("verified.json"));
+    let (report, out) = (report.to_str().unwrap(), out.to_str().unwrap());
+    let scan = incident.run(&["scan", "-f", "json", "-o", report, repo.dir.to_str().unwrap()]);
+    assert_eq!(scan.code, 1, "{}", scan.stderr);
+    let verify = || {
+        let done = incident.run(&["verify", report, "-f", "json", "-o", out, "--fail-on", "active", "--cache-ttl=0"]);
+        let document: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
+        (done.code, document["findings"][0]["validity"]["state"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verify(), (1, "active".to_owned()));
+    matrix.request("POST", "/_matrix/client/v3/logout").bearer(&token).json(json!({})).expect(&[200]);
+    assert_eq!(verify(), (0, "inactive".to_owned()));
+    // The plan of a report has nothing to do, and one of its value alone finds it by its fingerprint.
+    let plan = incident.run(&["plan", report, "--cache-ttl=0"]);
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("0 live credentials in it"), "{}", plan.stderr);
+    incident.holds_none_of(&[&token]);
+}

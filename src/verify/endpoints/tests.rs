@@ -33,7 +33,11 @@ inactive = [{{ status = 401 }}]
 fn settings(flags: &[(&str, &str)], env: &[(&str, &str)], file: &[(&str, &str)], hosts: &[&str]) -> Settings {
     let map = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let allow_hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
-    Settings { flags: map(flags), env: map(env), file: map(file), allow_hosts, home: None }
+    let mut sites: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, url) in flags {
+        sites.entry((*name).to_owned()).or_default().push((*url).to_owned());
+    }
+    Settings { flags: sites, env: map(env), file: map(file), allow_hosts, home: None }
 }
 
 /// Where `api` is: the URLs, those that are configured with a `!`.
@@ -45,6 +49,13 @@ fn at(settings: &Settings, endpoint: &str, parts: &[(&str, &str)]) -> Result<Str
 }
 
 const PUBLIC: &str = "default = \"https://api.acme.example\"\nenv = [\"ACME_URL\"]\nparts = [\"host\"]\npath = \"/v3\"";
+
+#[test]
+fn one_issuer_may_be_in_several_places() {
+    let two = [("acme", "https://api.acme.example"), ("acme", "http://10.0.0.1/v3")];
+    let settings = settings(&two, &[], &[], &[]);
+    assert_eq!(at(&settings, PUBLIC, &[]).unwrap(), "https://api.acme.example! http://10.0.0.1/v3!");
+}
 
 #[test]
 fn the_user_comes_first() {

@@ -244,3 +244,19 @@ fn an_organisation_closes_itself_to_the_leaked_token_and_no_other() {
     of(&fine("not of this organisation"), &app).does("organisation-access", Outcome::Refused, "nothing was changed");
     assert_eq!(grants(), left);
 }
+
+#[test]
+fn a_token_is_at_home_at_one_of_several_instances() {
+    let (ghes, public) = (GitHub::start(), GitHub::start());
+    let (here, nowhere) = (pat("at the second instance"), pat("at no instance"));
+    public.token(&here, Kind::Classic, &ALICE, "repo");
+    let repo = leak("ci.env", &format!("A_TOKEN={here}\nB_TOKEN={nowhere}\n"));
+    let (first, second) = (format!("github={}", ghes.url()), format!("github={}", public.url()));
+    let both = ["--endpoint", first.as_str(), "--endpoint", second.as_str()];
+    active(&finding(&repo, &both, "github.pat-classic", &here), &[("/login", "alice")]);
+    inactive(&finding(&repo, &both, "github.pat-classic", &nowhere));
+    // At one instance alone it looks dead, and the report says where that was.
+    let one = finding(&repo, &both[..2], "github.pat-classic", &here);
+    inactive(&one);
+    assert!(one["checked"]["remark"].as_str().unwrap().contains(&format!("asked at {} only", ghes.url())), "{one}");
+}
