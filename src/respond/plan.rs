@@ -151,6 +151,7 @@ mod tests {
             within: None,
             admin: vec![],
             steps: vec![],
+            dry_run: None,
         }
     }
 

@@ -270,6 +270,8 @@ pub struct Way {
     pub admin: Vec<String>,
     /// Its steps; the last changes something.
     pub steps: Vec<Step>,
+    /// The issuer's own dry run, in place of the last.
+    pub dry_run: Option<Step>,
 }
 
 /// What a human does.

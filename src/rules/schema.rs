@@ -231,6 +231,9 @@ pub struct Test {
     pub expect: Option<Expect>,
     /// `verify`, `offline`, or the name of a way to revoke.
     pub call: Option<String>,
+    /// Of a way to revoke only the dry run: everything but what changes something.
+    #[serde(default)]
+    pub dry_run: bool,
     /// The endpoint that the user configured: name and URL.
     #[serde(default)]
     pub endpoint: BTreeMap<String, String>,

@@ -259,7 +259,7 @@ fn ldap_takes_names_of_any_kind_and_tells_name_team_and_manager() {
 
 #[test]
 fn ldap_over_tls_wants_a_certificate_that_is_trusted() {
-    let Some(server) = get("ldap") else { return };
+    let Some(server) = get("ldaps") else { return };
     let tree = Ldap::new(server);
     let uid = fresh("jane");
     tree.add([uid.clone()].into_iter());

@@ -1,6 +1,7 @@
 //! An incident from leak to proof, through the program alone: scan, plan, apply, ask again, journal.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use unsprawl::respond::journal::{self, Entry};
@@ -13,6 +14,7 @@ pub struct Incident {
     pub dir: tempfile::TempDir,
     flags: Vec<String>,
     env: Vec<(String, String)>,
+    approved: bool,
 }
 
 /// What `apply` said.
@@ -27,7 +29,30 @@ impl Incident {
     pub fn new(flags: &[&str]) -> Self {
         let mut all: Vec<String> = flags.iter().map(ToString::to_string).collect();
         all.extend(["--allow-internal".to_owned(), "--rps=1000".to_owned()]);
-        Self { dir: folder(), flags: all, env: Vec::new() }
+        Self { dir: folder(), flags: all, env: Vec::new(), approved: false }
+    }
+
+    /// Every plan needs two approvals, and two people with keys made by ssh-keygen give them.
+    pub fn approved(mut self) -> Self {
+        let mut allowed = String::new();
+        for person in ["kim", "lee"] {
+            let key = self.path(person);
+            let words = ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key.to_str().unwrap()];
+            assert!(Command::new("ssh-keygen").args(words).status().unwrap().success());
+            let public = std::fs::read_to_string(self.path(&format!("{person}.pub"))).unwrap();
+            allowed.push_str(&format!("{person}@corp.example {}\n", public.trim()));
+        }
+        std::fs::write(self.path("allowed"), allowed).unwrap();
+        self.approved = true;
+        self
+    }
+
+    fn approve(&self, plan: &str) {
+        for person in ["kim", "lee"] {
+            let key = self.path(person);
+            let signed = unsprawl(["approve", plan, "--yes", "--key", key.to_str().unwrap()]).run();
+            assert_eq!(signed.code, 0, "{}", signed.stderr);
+        }
     }
 
     /// An administrator's setting.
@@ -58,9 +83,15 @@ impl Incident {
         let plan = self.path("plan.json");
         let mut args = vec!["plan", "-o", plan.to_str().unwrap(), "--cache-ttl=0"];
         args.extend(flags);
+        if self.approved {
+            args.extend(["--require-approvals", "2"]);
+        }
         args.extend(repos.iter().map(|r| r.dir.to_str().unwrap()));
         let output = self.run(&args);
         assert_eq!(output.code, 0, "{}\n{}", output.stderr, String::from_utf8_lossy(&output.stdout));
+        if self.approved {
+            self.approve(plan.to_str().unwrap());
+        }
         let plan = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
         schema("plan.v1", &plan);
         plan
@@ -69,8 +100,12 @@ impl Incident {
     /// Follows the plan.
     pub fn apply(&self, flags: &[&str]) -> Applied {
         let plan = self.path("plan.json");
+        let allowed = self.path("allowed");
         let mut args = vec!["apply", plan.to_str().unwrap(), "--yes", "-f", "json", "--cache-ttl=0"];
         args.extend(flags);
+        if self.approved {
+            args.extend(["--allowed-signers", allowed.to_str().unwrap()]);
+        }
         let output = self.run(&args);
         let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         if output.code != 2 {

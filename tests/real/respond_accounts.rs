@@ -10,7 +10,7 @@ use crate::support::Repo;
 const RULES: &str = "url-credentials";
 
 fn incident(server: &Server, admin: &str) -> Incident {
-    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST]);
+    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST]).approved();
     let incident = incident.admin("UNSPRAWL_URL_CREDENTIALS_USER", &server.fact(admin));
     incident.admin("UNSPRAWL_URL_CREDENTIALS_PASSWORD", &server.fact("password"))
 }
@@ -83,7 +83,7 @@ fn rabbitmq_password_is_taken() {
     let root = (server.fact("admin"), server.fact("password"));
     server.request("PUT", &path).basic(&root.0, &root.1).json(rights).expect(&[201, 204]);
     let url = format!("url-credentials.rabbitmq={}", server.url());
-    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST, "--endpoint", &url]);
+    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST, "--endpoint", &url]).approved();
     let incident = incident.admin("UNSPRAWL_URL_CREDENTIALS_USER", &root.0);
     let incident = incident.admin("UNSPRAWL_URL_CREDENTIALS_PASSWORD", &root.1);
     planned(&incident.plan(&[&account.repo], &["--only", RULES]), "revoke", "clear-password");
@@ -95,7 +95,7 @@ fn rabbitmq_password_is_taken() {
 fn an_administrator_who_is_none_changes_nothing() {
     let Some(server) = get("postgres") else { return };
     let (leaked, nobody) = (postgres_account(&server), (fresh("nobody"), password("wrong")));
-    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST]);
+    let incident = Incident::new(&["--verify-databases", "--allow-host", HOST]).approved();
     let incident = incident.admin("UNSPRAWL_URL_CREDENTIALS_USER", &nobody.0);
     let incident = incident.admin("UNSPRAWL_URL_CREDENTIALS_PASSWORD", &nobody.1);
     incident.plan(&[&leaked.repo], &["--only", RULES]);

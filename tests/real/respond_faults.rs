@@ -453,6 +453,48 @@ fn what_was_perhaps_sent_is_not_sent_again_without_leave() {
     assert_eq!(case.incident.intents(), 2);
 }
 
+/// Writes the journal as a clock would have that was so many years off.
+fn years_off(path: &std::path::Path, years: i64) {
+    use sha2::Digest;
+    let hash = |line: &str| unsprawl::secret::hex(&sha2::Sha256::digest(line));
+    let (mut text, mut prev, mut lines) = (String::new(), "0".repeat(64), 0);
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (year, rest) = record["at"].as_str().unwrap().split_once('-').unwrap();
+        record["at"] = format!("{}-{rest}", year.parse::<i64>().unwrap() + years).into();
+        record["prev"] = prev.into();
+        let line = record.to_string();
+        prev = hash(&line);
+        text.push_str(&format!("{line}\n"));
+        lines += 1;
+    }
+    write(path, text);
+    write(format!("{}.head", path.display()), json!({ "seq": lines, "hash": prev }).to_string());
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    for years in [-20, 20] {
+        let case = Case::new("corpkey", 3);
+        let pid = Arc::new(AtomicU32::new(0));
+        let of = pid.clone();
+        case.issuer.hook(move |at, ended| {
+            let pid = if at == Point::After && ended == 1 { of.swap(0, SeqCst) } else { 0 };
+            if pid != 0 {
+                assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+            }
+        });
+        let mut run = case.start(&[]);
+        pid.store(run.id(), SeqCst);
+        assert_eq!(run.wait().unwrap().signal(), Some(9));
+        years_off(&case.incident.path("state/unsprawl/journal.jsonl"), years);
+        case.holds();
+        let before = case.incident.intents();
+        case.ends_well();
+        assert_eq!((before, case.incident.intents()), (2, 3), "{years} years");
+    }
+}
+
 #[test]
 fn a_crash_leaves_no_memory_behind() {
     let case = Case::new("corpkey", 1);

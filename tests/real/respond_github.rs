@@ -57,7 +57,7 @@ fn fifteen_hundred_tokens_go_in_two_calls_without_authorization() {
     let (_, repo) = leaked(&github, "bulk", 1500);
     let neighbour = pat("not leaked");
     github.token(&neighbour, Kind::Classic, &ALICE, "repo");
-    let incident = incident(&github);
+    let incident = incident(&github).approved();
     incident.plan(&[&repo], &[]);
     let applied = incident.apply(&["-q"]);
     applied.all("revoked", 0);
@@ -184,7 +184,7 @@ fn an_organisation_closes_itself_to_one_token_and_its_list_is_the_proof() {
     let tokens = ["org one", "org two", "org three"].map(fine);
     tokens.iter().for_each(|token| github.token(token, Kind::FineGrained, &ALICE, ""));
     let repo = leak("ci.env", &format!("GH_TOKEN={}\n", tokens[1]));
-    let incident = incident(&github).admin("UNSPRAWL_GITHUB_ORG", ORG);
+    let incident = incident(&github).approved().admin("UNSPRAWL_GITHUB_ORG", ORG);
     let incident = incident.admin("UNSPRAWL_GITHUB_APP_TOKEN", &app);
     planned(
         &incident.plan(&[&repo], &["--way", "github.pat-fine-grained=organisation-access"]),

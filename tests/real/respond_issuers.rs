@@ -20,7 +20,7 @@ fn npm_the_right_token_of_a_list_dies_and_a_lie_is_found_out() {
     let Some(npm) = get("npm") else { return };
     let (session, [first, leaked]) = npm_tokens(&npm);
     let repo = npmrc(&leaked);
-    let incident = Incident::new(&["--endpoint", &format!("npm={}", npm.url())]);
+    let incident = Incident::new(&["--endpoint", &format!("npm={}", npm.url())]).approved();
     // The registry says yes to a log-out and does nothing.
     planned(&incident.plan(&[&repo], &["--way", "npm=logout"]), "revoke", "logout");
     let lie = incident.apply(&["--confirm-within", "3s"]);
@@ -39,7 +39,7 @@ fn matrix_a_session_ends_itself_and_its_neighbour_goes_on() {
     let name = fresh("incident");
     let (first, second) = (matrix_login(&matrix, &name), matrix_login(&matrix, &name));
     let repo = leak("bot/config.yaml", &format!("access_token: {second}\n"));
-    let incident = Incident::new(&["--endpoint", &format!("matrix={}", matrix.url())]);
+    let incident = Incident::new(&["--endpoint", &format!("matrix={}", matrix.url())]).approved();
     let plan = incident.plan(&[&repo], &[]);
     planned(&plan, "revoke", "logout");
     assert_eq!(plan["items"][0]["finding"]["principal"]["id"], format!("@{name}:corp.example"));
@@ -63,7 +63,7 @@ fn jupyterhub_a_token_is_deleted_by_itself() {
     };
     let (neighbour, leaked) = (make(), make());
     let repo = leak("hub.env", &format!("JUPYTERHUB_API_TOKEN={leaked}\n"));
-    let incident = Incident::new(&["--endpoint", &format!("jupyterhub={}/hub/api", hub.url())]);
+    let incident = Incident::new(&["--endpoint", &format!("jupyterhub={}/hub/api", hub.url())]).approved();
     incident.plan(&[&repo], &[]);
     incident.apply(&[]).all("revoked", 0);
     let other = leak("hub.env", &format!("JUPYTERHUB_API_TOKEN={neighbour}\n"));
@@ -90,7 +90,7 @@ fn unleash_a_yes_is_accepted_until_the_server_has_forgotten() {
         json!({ "description": fresh("responder"), "expiresAt": "2090-01-01T00:00:00.000Z" }),
     );
     let repo = leak("app.env", &format!("UNLEASH_API_TOKEN={leaked}\n"));
-    let incident = Incident::new(&["--endpoint", &format!("unleash={}", unleash.url())]);
+    let incident = Incident::new(&["--endpoint", &format!("unleash={}", unleash.url())]).approved();
     // Without a responder's token the plan says what is needed, and apply does nothing.
     let plan = incident.plan(&[&repo], &[]);
     planned(&plan, "revoke", "delete-api-token");
@@ -115,7 +115,7 @@ fn aws_repo((id, secret): &(String, String)) -> Repo {
 
 fn aws_incident(aws: &Server) -> Incident {
     let (sts, iam) = (format!("aws={}", aws.url()), format!("aws.iam={}", aws.url()));
-    Incident::new(&["--endpoint", &sts, "--endpoint", &iam])
+    Incident::new(&["--endpoint", &sts, "--endpoint", &iam]).approved()
 }
 
 /// What the administrator sees of a user's keys: id and status.
@@ -176,7 +176,7 @@ fn three_issuers_in_one_plan_contain_first() {
     let endpoints = [format!("npm={}", npm.url()), format!("matrix={}", matrix.url())];
     let (sts, iam) = (format!("aws={}", aws.url()), format!("aws.iam={}", aws.url()));
     let flags = [&endpoints[0], &endpoints[1], &sts, &iam].map(|e| ["--endpoint", e]).concat();
-    let incident = Incident::new(&flags);
+    let incident = Incident::new(&flags).approved();
     let plan = incident.plan(&repos.each_ref(), &[]);
     assert_eq!(plan["items"].as_array().unwrap().len(), 3);
     let applied = incident.apply(&[]);
@@ -204,7 +204,7 @@ fn openid_a_token_is_revoked_by_its_client() {
     let rule = folder.path().join("corp-openid.toml");
     crate::support::write(&rule, crate::tokens::OPENID.replace("CLIENT-SECRET", &secret));
     let flags = ["--rules", rule.to_str().unwrap(), "--endpoint", &format!("corp-openid={}", oidc.url())];
-    let incident = Incident::new(&flags).admin("UNSPRAWL_CORP_OPENID_CLIENT", &client);
+    let incident = Incident::new(&flags).approved().admin("UNSPRAWL_CORP_OPENID_CLIENT", &client);
     let incident = incident.admin("UNSPRAWL_CORP_OPENID_SECRET", &secret);
     planned(&incident.plan(&[&repo], &[]), "revoke", "revocation");
     incident.apply(&[]).all("revoked", 0);
@@ -216,7 +216,7 @@ fn a_report_is_asked_about_again_before_and_after() {
     let Some(matrix) = get("matrix") else { return };
     let token = matrix_login(&matrix, &fresh("report"));
     let repo = leak("bot.env", &format!("MATRIX_TOKEN={token}\n"));
-    let incident = Incident::new(&["--endpoint", &format!("matrix={}", matrix.url())]);
+    let incident = Incident::new(&["--endpoint", &format!("matrix={}", matrix.url())]).approved();
     let (report, out) = (incident.path("report.json"), incident.path("verified.json"));
     let (report, out) = (report.to_str().unwrap(), out.to_str().unwrap());
     let scan = incident.run(&["scan", "-f", "json", "-o", report, repo.dir.to_str().unwrap()]);

@@ -479,6 +479,7 @@ impl Compiler<'_> {
             within,
             admin: way.admin.clone(),
             steps: self.steps(&way.steps, spanned.span()).0,
+            dry_run: way.dry_run.as_ref().map(|step| self.step(step)),
         };
         lint::way(self, &ready, spanned.span());
         ready

@@ -56,7 +56,8 @@ pub(super) fn run(
             let admin = test.admin.iter().map(|(n, v)| Ok((n.clone(), Zeroizing::new(expander.text(v)?))));
             let admin = admin.collect::<Result<BTreeMap<_, _>, String>>()?;
             let one = [asked];
-            let acting = steps::act(steps::Mode::Act, ask, way, &one, &admin, &endpoints, &transport, now);
+            let mode = if test.dry_run { steps::Mode::Rehearse } else { steps::Mode::Act };
+            let acting = steps::act(mode, ask, way, &one, &admin, &endpoints, &transport, now);
             let acted = replay::run(acting).ok_or(stuck)?;
             let wanted = expect.outcome.as_deref().ok_or("a test of a way to revoke expects an `outcome`")?;
             if acted.outcome.as_str() != wanted {

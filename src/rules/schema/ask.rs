@@ -499,6 +499,8 @@ pub struct Revoke {
     /// The steps, five at most; the last one changes something.
     #[serde(rename = "step")]
     pub steps: Vec<Spanned<Step>>,
+    /// The issuer's own dry run: what is sent in place of the last step to see whether that would be done.
+    pub dry_run: Option<Spanned<Step>>,
 }
 
 /// Who can do it.

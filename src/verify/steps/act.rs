@@ -96,6 +96,9 @@ pub async fn act<T: Transport>(
             continue;
         }
         let last = i + 1 == wanted.len();
+        if let Some(step) = way.dry_run.as_ref().filter(|_| last && mode == Mode::Rehearse) {
+            return run.dry(step, &secrets).await;
+        }
         if let Some(acted) = run.act(mode, step, &secrets, last, way.proof == Proof::Listing).await {
             return acted;
         }
@@ -104,6 +107,18 @@ pub async fn act<T: Transport>(
 }
 
 impl<T: Transport> Run<'_, T> {
+    /// The issuer's own dry run: nothing changes, whatever it says.
+    async fn dry(&mut self, step: &Step, secrets: &[&[u8]]) -> Acted {
+        let acted = self.act(Mode::Act, step, secrets, true, false).await;
+        let (outcome, reason) = match acted {
+            Some(Acted { outcome: Outcome::Done, reason, .. }) => (Outcome::Ready, reason),
+            Some(Acted { outcome: Outcome::Gone, reason, .. }) => (Outcome::Gone, reason),
+            Some(Acted { reason, .. }) => (Outcome::Refused, reason),
+            None => (Outcome::Refused, None),
+        };
+        Acted { outcome, reason, sent: false }
+    }
+
     /// One step; `None` to go on with the next.
     async fn act(&mut self, mode: Mode, step: &Step, secrets: &[&[u8]], last: bool, listed: bool) -> Option<Acted> {
         let acted = |outcome, reason, sent| Some(Acted { outcome, reason, sent });

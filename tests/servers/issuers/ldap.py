@@ -1,8 +1,8 @@
-"""OpenLDAP 2.5 of Debian with a password policy, an owner and a colleague."""
+"""OpenLDAP 2.5 of Debian with a password policy, an owner and a colleague. It offers no TLS; `ldaps` does."""
 
 import common
 
-APT = ["slapd", "ldap-utils", "openssl"]
+APT = ["slapd", "ldap-utils"]
 BASE = "dc=corp,dc=example"
 
 
@@ -14,28 +14,33 @@ def person(uid, name, surname, manager, department):
     )
 
 
-def start(place):
+def start(place, tls=False):
     port, password = common.free_port(), common.password()
     (place.data / "db").mkdir()
     hashed = place.call("slappasswd", "-n", "-s", password)
-    # A certificate of its own, for `ldaps://` and StartTLS; a test writes the name in another way.
-    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-    key, certificate = place.data / "tls.key", place.data / "tls.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
-    place.call(*request, "-subj", "/CN=127.0.0.1", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
+    lines, more, urls = "", {}, ""
+    if tls:
+        # A certificate of its own, for `ldaps://` and StartTLS; a test writes the name in another way.
+        names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+        key, certificate = place.data / "tls.key", place.data / "tls.pem"
+        request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+        place.call(*request, "-subj", "/CN=127.0.0.1", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
+        lines = f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {key}\n"
+        more = {"tls_url": f"ldaps://127.0.0.1:{common.free_port()}", "ca": str(certificate)}
+        urls = f" {more['tls_url']}"
     configuration = place.write(
         "slapd.conf",
         "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\ninclude /etc/ldap/schema/inetorgperson.schema\n"
         "modulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\n"
-        f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {key}\n"
+        f"{lines}"
         f"pidfile {place.data}/pid\nargsfile {place.data}/args\n"
         f"database mdb\nmaxsize 67108864\nsuffix {BASE}\nrootdn cn=admin,{BASE}\nrootpw {hashed}\ndirectory {place.data}/db\ndbnosync\n"
         "index objectClass,mail,uid eq\n"
         "access to attrs=userPassword by self write by anonymous auth by * none\naccess to * by users read by * none\n"
         f"overlay ppolicy\nppolicy_default cn=policy,{BASE}\nppolicy_use_lockout\n",
     )
-    url, tls_url = f"ldap://127.0.0.1:{port}", f"ldaps://127.0.0.1:{common.free_port()}"
-    place.spawn("slapd", "-f", configuration, "-h", f"{url} {tls_url}", "-d", "none")
+    url = f"ldap://127.0.0.1:{port}"
+    place.spawn("slapd", "-f", configuration, "-h", f"{url}{urls}", "-d", "none")
     place.wait_port(port)
     first = (
         f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: corp\no: Corp\n\n"
@@ -45,4 +50,4 @@ def start(place):
     )
     people = person("carol", "Carol", "Chief", None, "Board") + person("alice", "Alice", "Archer", "carol", "Platform") + person("bob", "Bob", "Baker", "carol", "Shop")
     place.call("ldapadd", "-x", "-H", url, "-D", f"cn=admin,{BASE}", "-w", password, input=first + people)
-    return {"url": url, "address": f"127.0.0.1:{port}", "port": port, "admin": f"cn=admin,{BASE}", "password": password, "base": BASE, "tls_url": tls_url, "ca": str(certificate)}
+    return {"url": url, "address": f"127.0.0.1:{port}", "port": port, "admin": f"cn=admin,{BASE}", "password": password, "base": BASE, **more}
