@@ -2,8 +2,10 @@
 //!
 //! Contract: a line is on disk before [`Journal::append`] returns. An edit, a line that is gone or moved, and lines cut from
 //! the end are found when the journal is opened or verified, and nothing is added to a journal that is not intact. One
-//! process at a time writes. What a crash left of a last line is set aside in a file of its own, never dropped. Entries
-//! hold fingerprints and no secret: there is no field for one.
+//! process at a time writes; a journal that is moved, replaced or written by something else while it is open is an error.
+//! What a crash left of a last line is set aside in a file of its own, never dropped. A journal has a head, a file beside
+//! it, before it has a line: without one nobody can say whether lines are missing, so that is an error, too. Entries hold
+//! fingerprints and no secret: there is no field for one.
 
 mod check;
 mod head;
@@ -11,13 +13,14 @@ mod head;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 pub use check::{Summary, verify};
+use head::Found;
 
 use crate::secret::Fingerprint;
 
@@ -158,6 +161,11 @@ pub enum JournalError {
         /// What is wrong, and in which line.
         what: String,
     },
+    /// It was moved, replaced, or written by something else while it was open.
+    #[error(
+        "the journal {0} was moved, replaced or written by another program while it was in use: nothing more is added to it"
+    )]
+    Changed(PathBuf),
     /// An earlier write failed half-way.
     #[error("the journal {0} could not be written before: nothing more is added to it")]
     Stuck(PathBuf),
@@ -166,7 +174,10 @@ pub enum JournalError {
 /// An open journal; no other process can open it for writing while it lives.
 #[derive(Debug)]
 pub struct Journal {
+    /// As it was named.
     path: PathBuf,
+    /// Where the file is: the same for every name.
+    real: PathBuf,
     file: File,
     records: Vec<Record>,
     /// SHA-256 of the last line, hex.
@@ -184,46 +195,27 @@ impl Journal {
     /// See [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let io = |e| JournalError::Io(path.to_owned(), e);
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-        }
-        let fresh = !path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(io(io::Error::other("a journal is a regular file")));
-        }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(JournalError::Busy(path.to_owned())),
-            Err(e) => return Err(io(e.into())),
-        }
+        let broken = |what| JournalError::Broken { path: path.to_owned(), what };
+        let (mut file, real) = locked(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
-        let broken = |what| JournalError::Broken { path: path.to_owned(), what };
         let read = check::read(&bytes).map_err(broken)?;
-        check::against_head(&read, head::read(path).map_err(io)?.as_ref()).map_err(broken)?;
-        let torn = if read.torn.is_empty() { None } else { Some(set_aside(path, read.torn).map_err(io)?) };
+        let known = head::read(&real).map_err(io)?;
+        let behind = check::still(&read, &known).map_err(broken)?;
+        let torn = if read.torn.is_empty() { None } else { Some(set_aside(&real, read.torn).map_err(io)?) };
         let length = (bytes.len() - read.torn.len()) as u64;
         if torn.is_some() {
             file.set_len(length).map_err(io)?;
             file.sync_all().map_err(io)?;
         }
-        if fresh {
-            head::sync_folder(path).map_err(io)?;
-        }
+        head::sync_folder(&real).map_err(io)?;
         let (records, last) = (read.records, read.last);
-        let journal = Self { path: path.to_owned(), file, records, last, length, torn, stuck: false };
-        if !journal.records.is_empty() {
-            head::write(path, journal.records.len() as u64, &journal.last).map_err(io)?;
+        if behind > 0 || known == Found::Nothing {
+            // The line was written whole before a crash: it counts from now on.
+            file.sync_all().map_err(io)?;
+            head::prepare(&real, records.len() as u64, &last).and_then(|()| head::take(&real)).map_err(io)?;
         }
-        Ok(journal)
+        Ok(Self { path: path.to_owned(), real, file, records, last, length, torn, stuck: false })
     }
 
     /// Adds an entry; gives its number. It is on disk when this returns.
@@ -235,12 +227,18 @@ impl Journal {
         if self.stuck {
             return Err(JournalError::Stuck(self.path.clone()));
         }
+        if !same(&self.file, &self.real) || self.file.metadata().map_err(failed)?.len() != self.length {
+            self.stuck = true;
+            return Err(JournalError::Changed(self.path.clone()));
+        }
         let seq = self.records.len() as u64 + 1;
         let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
         let record = Record { seq, at, prev: self.last.clone(), entry: entry.clone() };
         let mut line = serde_json::to_vec(&record).map_err(|e| failed(e.into()))?;
         let hash = check::hash(&line);
         line.push(b'\n');
+        // Room for the head is had before the line stands there.
+        head::prepare(&self.real, seq, &hash).map_err(failed)?;
         let written = self.file.seek(SeekFrom::Start(self.length)).and_then(|_| self.file.write_all(&line));
         if let Err(e) = written.and_then(|()| self.file.sync_data()) {
             let undone = self.file.set_len(self.length).and_then(|()| self.file.sync_data());
@@ -251,7 +249,7 @@ impl Journal {
         self.last = hash;
         self.records.push(record);
         // The line is there; a head that lags behind by it is no fault when the journal is opened again.
-        head::write(&self.path, seq, &self.last).map_err(|e| {
+        head::take(&self.real).map_err(|e| {
             self.stuck = true;
             JournalError::Io(self.path.clone(), e)
         })?;
@@ -277,6 +275,50 @@ impl Journal {
     }
 }
 
+/// Opens the file for this process alone; gives it with where it is.
+fn locked(path: &Path) -> Result<(File, PathBuf), JournalError> {
+    let io = |e| JournalError::Io(path.to_owned(), e);
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        make(folder).map_err(io)?;
+    }
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(io(io::Error::other("a journal is a regular file")));
+    }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(JournalError::Busy(path.to_owned())),
+        Err(e) => return Err(io(e.into())),
+    }
+    let real = std::fs::canonicalize(path).map_err(io)?;
+    // Another file may have taken its place before the lock was had.
+    if same(&file, &real) { Ok((file, real)) } else { Err(JournalError::Changed(path.to_owned())) }
+}
+
+/// Makes a folder and those above it, each on disk in the one above.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|f| !f.as_os_str().is_empty()) {
+        make(above)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made?,
+    }
+    head::sync_folder(folder)
+}
+
+/// Whether a file is still the one that stands there.
+fn same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
 /// Keeps half a line in a file beside the journal; gives what to tell.
 fn set_aside(path: &Path, torn: &[u8]) -> io::Result<String> {
     for n in 1u32.. {
@@ -286,6 +328,8 @@ fn set_aside(path: &Path, torn: &[u8]) -> io::Result<String> {
             Ok(mut file) => {
                 file.write_all(torn)?;
                 file.sync_all()?;
+                // Its name must last before the bytes go from the journal.
+                head::sync_folder(path)?;
                 let name = Path::new(&name).display();
                 return Ok(format!("a crash left half a line at the end of the journal: it was moved to {name}"));
             }

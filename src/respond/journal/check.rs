@@ -5,11 +5,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::head::{self, Head};
+use super::head::{self, Found};
 use super::{JournalError, Record};
 
 /// What the first line has as the hash of the line before.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A journal's text, taken apart.
 #[derive(Debug)]
@@ -55,23 +55,45 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, String> {
     Ok(read)
 }
 
-/// Compares with the head. A crash may leave it one line behind, or not yet there after the first line.
-pub(super) fn against_head(read: &Read<'_>, head: Option<&Head>) -> Result<(), String> {
+/// Compares with a head that was read before the lines; gives how many lines are newer than it.
+pub(super) fn against_head(read: &Read<'_>, head: &Found) -> Result<u64, String> {
     let lines = read.hashes.len() as u64;
-    let Some(head) = head else {
-        return match lines {
-            0 | 1 => Ok(()),
-            _ => Err("its head file (.head) is gone: lines may have been cut from its end".into()),
-        };
+    let head = match head {
+        Found::Head(head) => head,
+        Found::Strange => return Err("its head file (.head) is not what was written there".into()),
+        // A journal has a head before it has a line.
+        Found::Nothing if lines == 0 => return Ok(0),
+        Found::Nothing => return Err("its head file (.head) is gone: lines may have been cut from its end".into()),
     };
     if head.seq > lines {
         return Err(format!("it has {lines} lines where there were {}: its end was cut off", head.seq));
     }
-    match head.seq.checked_sub(1).and_then(|i| read.hashes.get(i as usize)) {
-        Some(hash) if *hash == head.hash => Ok(()),
-        Some(_) => Err(format!("line {} is not the one that was written last", head.seq)),
-        None => Err("its head file (.head) is not what was written there".into()),
+    let written = match head.seq.checked_sub(1) {
+        Some(i) => read.hashes.get(i as usize).map(String::as_str),
+        None => Some(NOTHING),
+    };
+    if written != Some(&head.hash) {
+        return Err(format!("line {} is not the one that was written last", head.seq));
     }
+    Ok(lines - head.seq)
+}
+
+/// A crash leaves one line without a head and never two. `after` is the head when all lines were written.
+fn not_ahead(read: &Read<'_>, after: &Found) -> Result<(), String> {
+    let lines = read.hashes.len() as u64;
+    match after {
+        Found::Head(head) if lines > head.seq.saturating_add(1) => Err(format!(
+            "it has {lines} lines and its head is of line {}: lines were added, or the head is an old one",
+            head.seq
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a journal that nobody writes meanwhile.
+pub(super) fn still(read: &Read<'_>, head: &Found) -> Result<u64, String> {
+    let behind = against_head(read, head)?;
+    not_ahead(read, head).map(|()| behind)
 }
 
 /// What a verified journal holds.
@@ -91,16 +113,19 @@ pub struct Summary {
 /// It cannot be read, or it is not intact: says where.
 pub fn verify(path: &Path) -> Result<Summary, JournalError> {
     let io = |e: io::Error| JournalError::Io(path.to_owned(), e);
+    // By another name, its head lies beside the file and not beside that name.
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     // The head first: a line that is added meanwhile is then one more, not one less.
-    let head = head::read(path).map_err(io)?;
-    let bytes = match std::fs::read(path) {
+    let before = head::read(&real).map_err(io)?;
+    let bytes = match std::fs::read(&real) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound && head.is_some() => Vec::new(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && before != Found::Nothing => Vec::new(),
         Err(e) => return Err(io(e)),
     };
+    // And after: it can be behind the lines that were read by one.
+    let after = head::read(&real).map_err(io)?;
     let broken = |what| JournalError::Broken { path: path.to_owned(), what };
     let read = read(&bytes).map_err(broken)?;
-    against_head(&read, head.as_ref()).map_err(broken)?;
-    let behind = read.hashes.len() as u64 - head.map_or(0, |h| h.seq);
+    let behind = against_head(&read, &before).and_then(|n| not_ahead(&read, &after).map(|()| n)).map_err(broken)?;
     Ok(Summary { records: read.records, torn: read.torn.len(), behind })
 }

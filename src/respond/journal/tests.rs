@@ -42,6 +42,12 @@ fn journal(lines: u64) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
+/// The head as it is after this line.
+fn set_head(path: &Path, seq: u64, hash: &str) {
+    head::prepare(path, seq, hash).unwrap();
+    head::take(path).unwrap();
+}
+
 #[test]
 fn what_is_written_is_read_again_and_goes_on() {
     use std::os::unix::fs::PermissionsExt;
@@ -109,9 +115,146 @@ fn lines_that_are_gone_moved_or_doubled_are_found() {
     }
     assert_eq!(write(&[0, 1, 2, 3, 4]), (true, true));
     std::fs::remove_file(head::path_of(&path)).unwrap();
-    assert_eq!(write(&[0, 1, 2, 3]), (false, false), "without a head nobody knows");
+    for order in [&[0, 1, 2, 3, 4][..], &[0, 1, 2, 3], &[0]] {
+        assert_eq!(write(order), (false, false), "without a head nobody knows: {order:?}");
+    }
     std::fs::remove_file(&path).unwrap();
     assert!(verify(&path).is_err());
+}
+
+#[test]
+fn every_cut_is_told_or_set_aside() {
+    // With the head of the whole file: everything that is cut was promised, but for nothing at all.
+    let (_dir, path) = journal(4);
+    let (full, head) = (std::fs::read(&path).unwrap(), std::fs::read(head::path_of(&path)).unwrap());
+    for cut in 0..full.len() {
+        std::fs::write(&path, &full[..cut]).unwrap();
+        for outcome in [verify(&path).err(), Journal::open(&path).err()] {
+            let said = outcome.map(|e| e.to_string()).unwrap_or_default();
+            assert!(said.contains("its end was cut off"), "cut at {cut}: {said}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), &full[..cut], "a journal that was cut was changed");
+        assert_eq!(std::fs::read(head::path_of(&path)).unwrap(), head);
+    }
+}
+
+#[test]
+fn a_crash_in_the_first_line_is_set_aside_too() {
+    let (_dir, path) = journal(1);
+    let full = std::fs::read(&path).unwrap();
+    for cut in 0..=full.len() {
+        std::fs::write(&path, &full[..cut]).unwrap();
+        set_head(&path, 0, check::NOTHING);
+        let opened = Journal::open(&path).unwrap();
+        let whole = cut == full.len();
+        assert_eq!((opened.records().len(), opened.torn().is_some()), (usize::from(whole), cut > 0 && !whole), "{cut}");
+    }
+    let kept = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(kept, 2 + full.len() - 1, "each half line is kept in a file of its own");
+}
+
+#[test]
+fn lines_that_no_run_wrote_are_found() {
+    let (_dir, path) = journal(5);
+    let full = std::fs::read(&path).unwrap();
+    let lines: Vec<&[u8]> = full.split_inclusive(|b| *b == b'\n').collect();
+    for seq in 0..5 {
+        let last = check::read(&lines[..seq].concat()).unwrap().last;
+        set_head(&path, seq as u64, &last);
+        // A crash leaves one line without a head, and no more.
+        assert_eq!(verify(&path).map(|s| s.behind).ok(), (seq == 4).then_some(1), "head of line {seq}");
+        assert_eq!(Journal::open(&path).is_ok(), seq == 4, "head of line {seq}");
+    }
+}
+
+#[test]
+fn a_head_that_is_none_is_an_error() {
+    let (_dir, path) = journal(2);
+    let good = std::fs::read(head::path_of(&path)).unwrap();
+    for i in 0..good.len() {
+        let mut bad = good.clone();
+        bad[i] ^= 1;
+        std::fs::write(head::path_of(&path), &bad).unwrap();
+        assert!(matches!(verify(&path), Err(JournalError::Broken { .. })), "{}", String::from_utf8_lossy(&bad));
+        assert!(matches!(Journal::open(&path), Err(JournalError::Broken { .. })));
+        assert_eq!(std::fs::read(head::path_of(&path)).unwrap(), bad, "evidence is kept");
+    }
+}
+
+#[test]
+fn by_any_name_it_is_one_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, real) = (dir.path().join("link"), dir.path().join("real"));
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    let mut first = Journal::open(&link).unwrap();
+    first.append(&entry(0)).unwrap();
+    assert!(matches!(Journal::open(&real), Err(JournalError::Busy(_))));
+    drop(first);
+    Journal::open(&real).unwrap().append(&entry(1)).unwrap();
+    Journal::open(&link).unwrap().append(&entry(2)).unwrap();
+    for name in [&link, &real] {
+        assert_eq!(verify(name).unwrap().records.len(), 3);
+    }
+}
+
+#[test]
+fn what_is_moved_replaced_or_written_while_it_is_open_gets_nothing_more() {
+    type Change = fn(&Path);
+    let changes: [Change; 5] = [
+        |path| std::fs::rename(path, path.with_extension("1")).unwrap(),
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| {
+            std::fs::rename(path, path.with_extension("1")).unwrap();
+            std::fs::copy(path.with_extension("1"), path).unwrap();
+        },
+        |path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"x\n").unwrap(),
+        |path| OpenOptions::new().write(true).open(path).unwrap().set_len(3).unwrap(),
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let (_dir, path) = journal(2);
+        let mut open = Journal::open(&path).unwrap();
+        let head = std::fs::read(head::path_of(&path)).unwrap();
+        change(&path);
+        assert!(matches!(open.append(&entry(2)), Err(JournalError::Changed(_))), "change {i}");
+        assert!(matches!(open.append(&entry(2)), Err(JournalError::Stuck(_))), "change {i}");
+        assert_eq!(open.records().len(), 2);
+        assert_eq!(std::fs::read(head::path_of(&path)).unwrap(), head, "change {i}");
+    }
+}
+
+#[test]
+fn an_entry_that_could_not_be_written_is_not_there() {
+    // No room for the head: its place is taken by a folder that nothing can be removed from.
+    let (_dir, path) = journal(2);
+    let before = std::fs::read(&path).unwrap();
+    let mut open = Journal::open(&path).unwrap();
+    let new = PathBuf::from(format!("{}.new", head::path_of(&path).display()));
+    std::fs::create_dir(&new).unwrap();
+    assert!(matches!(open.append(&entry(2)), Err(JournalError::Io(..))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    std::fs::remove_dir(&new).unwrap();
+    assert_eq!(open.append(&entry(2)).unwrap(), 3);
+    drop(open);
+    assert_eq!(verify(&path).unwrap().records.len(), 3);
+}
+
+#[test]
+fn order_is_by_number_whatever_the_clock_says() {
+    let (_dir, path) = journal(0);
+    let mut last = check::NOTHING.to_owned();
+    let mut text = Vec::new();
+    for (n, at) in
+        ["2026-01-02T00:00:00.000Z", "2026-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000Z"].iter().enumerate()
+    {
+        let record = Record { seq: n as u64 + 1, at: (*at).into(), prev: last, entry: entry(n as u64) };
+        let line = serde_json::to_vec(&record).unwrap();
+        last = check::hash(&line);
+        text.extend([&line[..], b"\n"].concat());
+    }
+    std::fs::write(&path, text).unwrap();
+    set_head(&path, 3, &last);
+    assert_eq!(Journal::open(&path).unwrap().append(&entry(3)).unwrap(), 4);
+    assert_eq!(verify(&path).unwrap().records.len(), 4);
 }
 
 #[test]
@@ -124,7 +267,7 @@ fn a_crash_at_any_byte_loses_nothing_that_was_promised() {
         let copy = dir.path().join("j");
         std::fs::write(&copy, &full[..cut]).unwrap();
         // The head is written after the line.
-        head::write(&copy, 2, &check::read(&full[..two]).unwrap().last).unwrap();
+        set_head(&copy, 2, &check::read(&full[..two]).unwrap().last);
         let mut opened = Journal::open(&copy).unwrap();
         let whole = cut == full.len();
         assert_eq!(opened.records().len(), if whole { 3 } else { 2 }, "cut at {cut}");
