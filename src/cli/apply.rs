@@ -237,7 +237,10 @@ fn stopped_by(policy: Option<&Path>) -> Option<String> {
 
 /// Why the signatures of a plan are not enough for an item, if they are not.
 fn unapproved(item: &PlanItem, needed: u32, plan: &Plan, verified: &Verified) -> Option<String> {
-    let owners = owners(item);
+    let owners = match report::finding(&item.finding) {
+        Ok(finding) => approve::owners(&finding),
+        Err(e) => return Some(format!("its finding {e}")),
+    };
     let (counting, not) = approve::counting(&verified.by, &plan.planner, &owners);
     if counting.len() >= needed as usize {
         return None;
@@ -252,16 +255,6 @@ fn unapproved(item: &PlanItem, needed: u32, plan: &Plan, verified: &Verified) ->
         hint
     };
     Some(format!("it needs {needed} approvals and has {has}{why}{hint}"))
-}
-
-/// Names of whoever a credential belongs to.
-fn owners(item: &PlanItem) -> Vec<String> {
-    let Ok(finding) = report::finding(&item.finding) else { return Vec::new() };
-    let person = finding.owned.as_ref().and_then(|o| o.owner.person.as_ref());
-    let known = person.iter().flat_map(|p| p.emails.iter().chain(&p.logins).chain(&p.name));
-    let accounts = finding.checked.principal.iter().chain(&finding.checked.identity);
-    let named = accounts.flat_map(|a| [&a.email, &a.login].into_iter().flatten());
-    known.chain(named).cloned().collect()
 }
 
 fn write(args: &Args, plan: &Plan, applied: &[Applied]) -> io::Result<ExitCode> {

@@ -1,9 +1,11 @@
 //! `unsprawl approve`: signs a plan, or tells who did.
 
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use super::plan;
@@ -53,7 +55,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         if !args.yes && !agreed().map_err(|e| e.to_string())? {
             return Err("not signed: it was not agreed to (--yes agrees, for machines)".into());
         }
-        sign(args, document)
+        sign(args, &document)
     });
     done.or_else(|message| {
         eprintln!("error: {message}");
@@ -88,26 +90,49 @@ fn println(text: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{}", crate::notes::printable(text.as_bytes())).map_err(|e| e.to_string())
 }
 
-fn sign(args: &Args, mut document: Value) -> Result<ExitCode, String> {
+fn sign(args: &Args, document: &Value) -> Result<ExitCode, String> {
     let signature = match &args.signature {
         Some(path) => std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?,
-        None => approve::sign(&document, args.key.as_deref()).map_err(|e| e.to_string())?,
+        None => approve::sign(document, args.key.as_deref()).map_err(|e| e.to_string())?,
     };
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    approve::add(&mut document, &signature, &now).map_err(|e| e.to_string())?;
-    replace(&args.plan, &document).map_err(|e| format!("{}: {e}", args.plan.display()))?;
-    eprintln!("signed ({NAMESPACE}); {} on it now", document["approvals"].as_array().map_or(0, Vec::len));
+    approve::check(document, &signature).map_err(|e| e.to_string())?;
+    let named = |e: io::Error| format!("{}: {e}", args.plan.display());
+    // Others may be signing, too: what they added meanwhile stays, and what is not what was shown is not signed.
+    let (_lock, path) = locked(&args.plan).map_err(named)?;
+    let (_, mut now) = plan::read(&path)?;
+    let text = |document: &Value| approve::payload(document).map_err(|e| e.to_string());
+    if text(&now)? != text(document)? {
+        return Err(format!("{} was changed while it was looked at: it was not signed", args.plan.display()));
+    }
+    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    approve::add(&mut now, &signature, &at).map_err(|e| e.to_string())?;
+    replace(&path, &now).map_err(named)?;
+    eprintln!("signed ({NAMESPACE}); {} on it now", now["approvals"].as_array().map_or(0, Vec::len));
     Ok(ExitCode::Clean)
 }
 
-/// Writes a plan beside the old one, then in its place.
+/// Waits until nobody else adds to a plan; gives where it is.
+fn locked(path: &Path) -> io::Result<(File, PathBuf)> {
+    loop {
+        let path = std::fs::canonicalize(path)?;
+        let file = File::open(&path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        // Whoever had it has put another file in its place.
+        let (open, there) = (file.metadata()?, std::fs::metadata(&path)?);
+        if (open.dev(), open.ino()) == (there.dev(), there.ino()) {
+            return Ok((file, path));
+        }
+    }
+}
+
+/// Writes a plan beside the old one, then in its place, with the same rights.
 fn replace(path: &Path, document: &Value) -> io::Result<()> {
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-    serde_json::to_writer_pretty(&mut file, document)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(new, path)
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new().prefix(".plan-").tempfile_in(folder)?;
+    serde_json::to_writer_pretty(&mut new, document)?;
+    new.write_all(b"\n")?;
+    new.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    File::open(folder)?.sync_all()
 }

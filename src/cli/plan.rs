@@ -15,6 +15,7 @@ use crate::notes::Notes;
 use crate::pipeline;
 use crate::pipeline::responding::planning::{self, Planning};
 use crate::report;
+use crate::respond::approve::document;
 use crate::respond::plan::Wish;
 use crate::respond::policy::{self, Decision, Policy};
 use crate::rules::{self, Selection};
@@ -216,9 +217,10 @@ fn is_plan(path: &Path) -> bool {
     read.is_ok_and(|r| r.is_ok()) && path.is_file() && String::from_utf8_lossy(&head).contains("\"unsprawl/plan\"")
 }
 
-/// Reads a plan, with its document as it stands in the file.
+/// Reads a plan, with its document as it stands in the file; both are one reading of one text.
 pub(super) fn read(path: &Path) -> Result<(Plan, serde_json::Value), String> {
     let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let value = document::read(&text).map_err(|e| format!("{} is no plan: {e}", path.display()))?;
     let wrong = |e: serde_json::Error| {
         // What stands there may be anything: only names of fields are quoted.
         let said = e.to_string();
@@ -226,7 +228,6 @@ pub(super) fn read(path: &Path) -> Result<(Plan, serde_json::Value), String> {
         let what = if named { format!(": {said}") } else { format!(", line {} column {}", e.line(), e.column()) };
         format!("{} is no plan of version {PLAN_VERSION}{what}", path.display())
     };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(wrong)?;
     let plan: Plan = serde_json::from_slice(&text).map_err(wrong)?;
     let id = plan.id.len() == 32 && plan.id.bytes().all(|b| b.is_ascii_hexdigit());
     if plan.schema != PLAN_SCHEMA || plan.version != PLAN_VERSION || !id {

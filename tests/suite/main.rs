@@ -30,6 +30,7 @@ mod own_config;
 mod own_directories;
 mod report_schemas;
 mod report_text;
+mod respond_approve;
 mod respond_journal;
 mod verify_network;
 mod verify_scan;
