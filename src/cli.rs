@@ -18,13 +18,16 @@ pub mod plan;
 mod progress;
 pub mod rules;
 pub mod scan;
+mod terminal;
 pub mod verify;
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::exit::ExitCode;
+use crate::rules::{Fault, Selection, SharedCatalog};
 
 /// Finds leaked credentials in files and in all of git history
 ///
@@ -114,6 +117,12 @@ impl Command {
             Self::Man(args) => generate::man(args),
         }
     }
+}
+
+/// The rules, embedded and from files; of several faults a line each.
+fn catalog(files: &[PathBuf], selection: &Selection) -> Result<SharedCatalog, String> {
+    let told = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ");
+    crate::rules::load(files, selection).map_err(told)
 }
 
 #[cfg(test)]

@@ -18,5 +18,6 @@ pub mod rules;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod strict_json;
 pub mod transport;
 pub mod verify;

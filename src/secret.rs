@@ -146,6 +146,16 @@ impl fmt::Debug for Fingerprinter {
     }
 }
 
+/// So many random bytes in lower-case hex: a name that nothing else has.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn random_hex<const N: usize>() -> Result<String, String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| format!("no random number can be had: {e}"))?;
+    Ok(hex(&bytes))
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

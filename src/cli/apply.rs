@@ -1,14 +1,14 @@
 //! `unsprawl apply`: follows a plan.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{asking, logging, plan};
+use super::{asking, logging, plan, terminal};
 use crate::config;
 use crate::exit::ExitCode;
 use crate::model::plan::{Action, Applied, Plan, PlanItem};
@@ -19,7 +19,7 @@ use crate::report;
 use crate::respond::approve::{self, Verified};
 use crate::respond::plan::Wish;
 use crate::respond::policy::{self, Decision, Policy};
-use crate::rules::{self, Selection};
+use crate::rules::Selection;
 use crate::store;
 
 /// Arguments of `unsprawl apply`.
@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         Err(message) => return usage(message),
     };
     if !args.quiet {
-        plan::view(&plan, &mut io::stderr().lock())?;
+        plan::view(&plan, io::stderr().lock())?;
     }
     if !args.dry_run && !args.yes && !agreed(&plan, args.undo)? {
         return usage("nothing was done: it was not agreed to (--yes agrees, for machines)".into());
@@ -130,23 +130,14 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     }
 }
 
-/// Asks the person at the terminal.
 fn agreed(plan: &Plan, undo: bool) -> io::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
     let count = plan.items.iter().filter(|i| i.action.changes() && i.protected.is_none()).count();
     let what = if undo { "Bring back what this plan contained?" } else { "Do this?" };
-    eprint!("\n{what} {count} credentials, at the addresses above. Type yes: ");
-    io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    terminal::agreed(&format!("{what} {count} credentials, at the addresses above."))
 }
 
 fn follow(args: &Args, plan: &Plan, document: &Value) -> Result<Vec<Applied>, String> {
-    let catalog = rules::load(&args.rules, &Selection::default())
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+    let catalog = super::catalog(&args.rules, &Selection::default())?;
     let asking = args.asking.asking(&catalog)?;
     if asking.mode != Mode::Ask {
         return Err("apply asks issuers: it cannot be done offline or without verifying".into());
@@ -219,19 +210,13 @@ fn disallowed(item: &PlanItem, decision: &Decision) -> Option<String> {
     }
 }
 
-/// Whether the kill switch is on by now: the file is read again each time. One that cannot be read stops everything.
+/// Whether the kill switch is on by now: the file is read again each time. One that has a fault by now stops everything.
 fn stopped_by(policy: Option<&Path>) -> Option<String> {
     let path = policy?;
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) => return Some(format!("the policy {} cannot be read: {e}", path.display())),
-    };
-    match text.parse::<toml::Table>() {
-        Ok(table) if table.get("kill_switch").and_then(toml::Value::as_bool) == Some(true) => {
-            Some(format!("the kill switch of {} is on", path.display()))
-        }
+    match Policy::read(path) {
+        Ok(policy) if policy.kill_switch() => Some(format!("the kill switch of {} is on", path.display())),
         Ok(_) => None,
-        Err(_) => Some(format!("the policy {} is no TOML any more", path.display())),
+        Err(fault) => Some(fault.to_string()),
     }
 }
 
@@ -273,7 +258,7 @@ fn write(args: &Args, plan: &Plan, applied: &[Applied]) -> io::Result<ExitCode> 
         }
         None => {
             let mut out = io::stdout().lock();
-            let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            let color = terminal::colors(out.is_terminal());
             put(color, &mut out)?;
             out.flush()?;
         }

@@ -1,15 +1,16 @@
 //! `unsprawl approve`: signs a plan, or tells who did.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
-use super::plan;
+use super::{plan, terminal};
 use crate::exit::ExitCode;
+use crate::report;
 use crate::respond::approve::{self, NAMESPACE};
 
 /// Arguments of `unsprawl approve`.
@@ -51,8 +52,8 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         if args.verify {
             return verify(args, &document);
         }
-        plan::view(&plan, &mut io::stderr().lock()).map_err(|e| e.to_string())?;
-        if !args.yes && !agreed().map_err(|e| e.to_string())? {
+        plan::view(&plan, io::stderr().lock()).map_err(|e| e.to_string())?;
+        if !args.yes && !terminal::agreed("Sign this plan?").map_err(|e| e.to_string())? {
             return Err("not signed: it was not agreed to (--yes agrees, for machines)".into());
         }
         sign(args, &document)
@@ -61,17 +62,6 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         eprintln!("error: {message}");
         Ok(ExitCode::Usage)
     })
-}
-
-fn agreed() -> io::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    eprint!("\nSign this plan? Type yes: ");
-    io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
 }
 
 fn verify(args: &Args, document: &Value) -> Result<ExitCode, String> {
@@ -129,8 +119,7 @@ fn locked(path: &Path) -> io::Result<(File, PathBuf)> {
 fn replace(path: &Path, document: &Value) -> io::Result<()> {
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new().prefix(".plan-").tempfile_in(folder)?;
-    serde_json::to_writer_pretty(&mut new, document)?;
-    new.write_all(b"\n")?;
+    report::write_plan_json(document, &mut new)?;
     new.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
     new.as_file().sync_all()?;
     new.persist(path)?;

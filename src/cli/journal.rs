@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::apply::{Format, journal_path};
 use crate::exit::ExitCode;
+use crate::model::plan::By;
 use crate::notes::printable;
 use crate::respond::journal::{self, Entry, JournalError, Record};
 
@@ -119,6 +120,7 @@ fn line(record: &Record) -> String {
             format!("run {} begins: {by} {what} plan {}, {items} items", short(run), short(plan))
         }
         Entry::Intent { items, way, by, place, .. } => {
+            let by = if *by == By::Holder { "holder" } else { "admin" };
             let rules: Vec<String> = items.iter().take(3).map(|s| format!("{}. {}", s.number, s.rule)).collect();
             let more = if items.len() > 3 { format!(" and {} more", items.len() - 3) } else { String::new() };
             format!("about to send {way} by {by} at {place} for {}{more}", rules.join(", "))
@@ -128,7 +130,7 @@ fn line(record: &Record) -> String {
         }
         Entry::Outcome { item, outcome, reason, .. } => {
             let print = item.fingerprint.to_string();
-            format!("{}. {} ({}): {outcome}{}", item.number, item.rule, &print[..16], because(reason))
+            format!("{}. {} ({}): {}{}", item.number, item.rule, &print[..16], outcome.as_str(), because(reason))
         }
         Entry::Notified { fingerprint, outcome, channel, .. } => {
             format!("told by {channel}: {} is {outcome}", &fingerprint.to_string()[..16])

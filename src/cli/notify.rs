@@ -10,7 +10,7 @@ use crate::notes::printable;
 use crate::pipeline::telling::{self, Shape, Telling};
 use crate::respond::journal::{self, Journal};
 use crate::respond::notify::{TEMPLATE, Template};
-use crate::rules::{self, Selection};
+use crate::rules::Selection;
 
 /// Arguments of `unsprawl notify`.
 #[derive(Debug, clap::Args)]
@@ -70,8 +70,7 @@ fn work(args: &Args) -> Result<ExitCode, String> {
         }
         return Ok(ExitCode::Clean);
     };
-    let catalog = rules::load(&[] as &[PathBuf], &Selection::default())
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+    let catalog = super::catalog(&[], &Selection::default())?;
     let asking = args.asking.asking(&catalog)?;
     let mut journal = Journal::open(&path).map_err(|e| e.to_string())?;
     let messages = telling::messages(&plan, &findings, journal.records(), &telling.fallback);

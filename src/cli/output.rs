@@ -118,11 +118,10 @@ impl Output {
     }
 
     fn colors(&self, terminal: bool) -> bool {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         match self.color.as_str() {
             "always" => true,
             "never" => false,
-            _ => terminal && !no_color && std::env::var_os("TERM").is_none_or(|t| t != "dumb"),
+            _ => super::terminal::colors(terminal),
         }
     }
 }

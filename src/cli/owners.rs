@@ -12,7 +12,7 @@ use crate::model::{Confidence, Report};
 use crate::notes::Notes;
 use crate::pipeline;
 use crate::report::{self, Options, PeopleFormat, Whose};
-use crate::rules::{self, Selection};
+use crate::rules::Selection;
 use crate::secret::Fingerprinter;
 
 /// What both take.
@@ -89,8 +89,7 @@ fn finish(common: &Common, inputs: &[String], person: Option<&str>) -> io::Resul
     logging::start(common.verbose);
     let work = || -> Result<(Report, Whose, Fingerprinter), String> {
         let selection = Selection { confidence: common.confidence, ..Selection::default() };
-        let catalog = rules::load(&common.rules, &selection)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+        let catalog = super::catalog(&common.rules, &selection)?;
         let key = super::output::fingerprinter(common.fingerprint_key_file.as_deref())?;
         let asking = common.asking.asking(&catalog)?;
         let owning = common.owning.owning(common.asking.loaded()?, asking.state.as_deref())?;

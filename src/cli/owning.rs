@@ -79,6 +79,11 @@ impl OwnerFlags {
         of_file.map(|d| source(d.get_ref(), loaded).map_err(|e| loaded.fault(d, e).to_string())).collect()
     }
 
+    /// Whether people are to be hidden.
+    pub fn hides(&self) -> bool {
+        self.pseudonymize
+    }
+
     /// Hides people if that was asked for.
     pub fn hide(&self, report: &mut Report, besides: &mut [Person], key: &Fingerprinter) {
         if self.pseudonymize {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inputs::{Inputs, gathered};
-use super::{asking, logging, owning};
+use super::{asking, logging, owning, terminal};
 use crate::exit::ExitCode;
 use crate::model::plan::{PLAN_SCHEMA, PLAN_VERSION, Plan, PolicyRef};
 use crate::model::{Confidence, Finding};
 use crate::notes::Notes;
 use crate::pipeline;
+use crate::pipeline::gather;
 use crate::pipeline::responding::planning::{self, Planning};
 use crate::report;
 use crate::respond::approve::document;
@@ -99,7 +100,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     logging::start(args.verbose);
     if let [only] = &args.inputs[..]
-        && is_plan(Path::new(only))
+        && gather::is_document(Path::new(only), PLAN_SCHEMA)
     {
         return show(Path::new(only));
     }
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
             if let Some(path) = &args.output {
                 write(&plan, path)?;
             }
-            view(&plan, &mut io::stdout().lock())?;
+            view(&plan, io::stdout().lock())?;
             if args.output.is_none() && !args.quiet && !plan.items.is_empty() {
                 eprintln!("not kept: -o FILE writes it for `approve` and `apply`");
             }
@@ -122,9 +123,11 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
 }
 
 fn make(args: &Args) -> Result<(Plan, bool), String> {
+    if args.owning.hides() {
+        return Err("a plan names people: under pseudonyms nobody could tell whether an owner approves".into());
+    }
     let selection = Selection { confidence: args.confidence, ..Selection::default() };
-    let catalog = rules::load(&args.rules, &selection)
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+    let catalog = super::catalog(&args.rules, &selection)?;
     let key = super::output::fingerprinter(args.fingerprint_key_file.as_deref())?;
     let asking = args.asking.asking(&catalog)?;
     let admin = args.asking.admin(&catalog)?;
@@ -145,7 +148,6 @@ fn make(args: &Args) -> Result<(Plan, bool), String> {
     let (more, counts) = notes.take();
     report.notes.extend(more);
     report.add_counts(counts);
-    args.owning.hide(&mut report, &mut [], &key);
     let wish = match args.prefer {
         Prefer::Best => Wish::Default,
         Prefer::Contain => Wish::Contain,
@@ -209,14 +211,6 @@ fn write(plan: &Plan, path: &Path) -> io::Result<()> {
     report::write_plan_json(plan, &mut file).map_err(named)
 }
 
-/// Whether a file is a plan, by its beginning.
-fn is_plan(path: &Path) -> bool {
-    use std::io::Read;
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).map(|f| f.take(200).read_to_end(&mut head));
-    read.is_ok_and(|r| r.is_ok()) && path.is_file() && String::from_utf8_lossy(&head).contains("\"unsprawl/plan\"")
-}
-
 /// Reads a plan, with its document as it stands in the file; both are one reading of one text.
 pub(super) fn read(path: &Path) -> Result<(Plan, serde_json::Value), String> {
     let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -243,15 +237,15 @@ pub(super) fn findings(plan: &Plan) -> Result<Vec<Finding>, String> {
 }
 
 /// Shows a plan.
-pub(super) fn view(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+pub(super) fn view(plan: &Plan, mut out: impl Write + IsTerminal) -> io::Result<()> {
+    let color = terminal::colors(out.is_terminal());
     let findings = findings(plan).map_err(io::Error::other)?;
-    report::write_plan(plan, &findings, color, out)
+    report::write_plan(plan, &findings, color, &mut out)
 }
 
 fn show(path: &Path) -> io::Result<ExitCode> {
     match read(path) {
-        Ok((plan, _)) => view(&plan, &mut io::stdout().lock()).map(|()| ExitCode::Clean),
+        Ok((plan, _)) => view(&plan, io::stdout().lock()).map(|()| ExitCode::Clean),
         Err(message) => {
             eprintln!("error: {message}");
             Ok(ExitCode::Usage)

@@ -10,7 +10,7 @@ use super::{asking, logging, owning, progress};
 use crate::exit::ExitCode;
 use crate::model::Confidence;
 use crate::pipeline::{self, Engine, History, Progress, Request, Since};
-use crate::rules::{self, Selection};
+use crate::rules::Selection;
 use crate::source::Limits;
 use crate::source::files::Filter;
 
@@ -130,8 +130,7 @@ impl Args {
     fn request(&self) -> Result<Request, String> {
         let (only_validities, only) = only(&self.only);
         let selection = Selection { only, skip: self.skip.clone(), confidence: self.confidence };
-        let catalog = rules::load(&self.rules, &selection)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))?;
+        let catalog = super::catalog(&self.rules, &selection)?;
         let fingerprinter = self.output.fingerprinter()?;
         let limits = Limits::default();
         let asking = self.asking.asking(&catalog)?;

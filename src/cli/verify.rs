@@ -14,7 +14,7 @@ use crate::pipeline::asking::{Asking, Mode};
 use crate::pipeline::owning::Owning;
 use crate::pipeline::{self, reread, single};
 use crate::report::read;
-use crate::rules::{self, Selection, SharedCatalog};
+use crate::rules::{Selection, SharedCatalog};
 use crate::store;
 
 /// The longest text that is taken for a credential.
@@ -101,8 +101,7 @@ fn with_catalog(
     work: impl FnOnce(&SharedCatalog) -> Result<io::Result<ExitCode>, String>,
 ) -> io::Result<ExitCode> {
     let selection = Selection::default();
-    let loaded = rules::load(&input.rules, &selection)
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "));
+    let loaded = super::catalog(&input.rules, &selection);
     loaded.and_then(|catalog| work(&catalog)).unwrap_or_else(|message| {
         eprintln!("error: {message}");
         Ok(ExitCode::Usage)

@@ -117,6 +117,8 @@ pub struct PlanItem {
     pub ways: Vec<PlannedWay>,
     /// What else could be done.
     pub alternatives: Vec<PlannedWay>,
+    /// Where it was asked whether it works, sorted: `apply` asks nowhere else.
+    pub asked: Vec<String>,
     /// Where the requests go: hosts, or addresses of endpoints.
     pub places: Vec<String>,
     /// What a person does, where there is no call or none may be made.

@@ -12,11 +12,16 @@ use crate::secret::Fingerprint;
 
 /// Whether a file is a report of ours, by its beginning.
 pub fn is_report(path: &Path) -> bool {
+    is_document(path, "unsprawl/report")
+}
+
+/// Whether a file is a JSON document of ours of this schema, by its beginning.
+pub fn is_document(path: &Path, schema: &str) -> bool {
     let mut head = Vec::new();
     let read = std::fs::File::open(path).map(|f| f.take(200).read_to_end(&mut head));
     read.is_ok_and(|r| r.is_ok()) && path.is_file() && {
         let text = String::from_utf8_lossy(&head);
-        text.trim_start().starts_with('{') && text.contains("\"schema\"") && text.contains("\"unsprawl/report\"")
+        text.trim_start().starts_with('{') && text.contains("\"schema\"") && text.contains(&format!("\"{schema}\""))
     }
 }
 

@@ -10,4 +10,5 @@ pub mod applying;
 mod confirming;
 mod earlier;
 pub mod planning;
+mod sending;
 mod work;

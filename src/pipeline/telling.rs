@@ -44,12 +44,11 @@ pub fn messages(plan: &Plan, findings: &[Finding], records: &[Record], fallback:
     for record in records {
         if let Entry::Outcome { plan: p, item, outcome, seen_at, .. } = &record.entry
             && *p == plan.id
-            && let Some(outcome) = Outcome::ALL.into_iter().find(|o| o.as_str() == outcome)
         {
-            let known = last.entry((item.fingerprint, &item.rule)).or_insert((outcome, None));
+            let known = last.entry((item.fingerprint, &item.rule)).or_insert((*outcome, None));
             // A run that did not try says nothing of what an earlier one did.
-            if outcome != Outcome::Skipped {
-                *known = (outcome, seen_at.as_deref());
+            if *outcome != Outcome::Skipped {
+                *known = (*outcome, seen_at.as_deref());
             }
         }
     }

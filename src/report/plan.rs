@@ -21,11 +21,11 @@ const LABEL: usize = 10;
 /// Lines of one kind that are shown.
 const LINES: usize = 6;
 
-/// Writes a plan as JSON.
+/// Writes a plan, or its document, as JSON.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_plan_json(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_plan_json(plan: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     safe_json::pretty(out, plan)
 }
 

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Summary, verify};
 use head::Found;
 
+use crate::model::plan::{By, Effect, Outcome};
 use crate::secret::Fingerprint;
 
 /// A credential that an entry is about.
@@ -63,10 +64,10 @@ pub enum Entry {
         items: Vec<Subject>,
         /// The way, by its name in the rule file.
         way: String,
-        /// `holder` or `admin`.
-        by: String,
-        /// `revoke`, `contain`, `rotate` or `undo`.
-        effect: String,
+        /// Who can do it.
+        by: By,
+        /// What it does.
+        effect: Effect,
         /// Where it goes.
         place: String,
         /// It brings back what was contained.
@@ -97,8 +98,8 @@ pub enum Entry {
         intent: Option<u64>,
         /// The credential.
         item: Subject,
-        /// See [`crate::model::plan::Outcome`].
-        outcome: String,
+        /// What.
+        outcome: Outcome,
         /// Why.
         reason: Option<String>,
         /// When the issuer was last asked.

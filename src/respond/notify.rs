@@ -231,4 +231,4 @@ impl Message {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use unsprawl::model::plan::Outcome;
 use unsprawl::respond::journal::Entry;
 
 use crate::incident::Incident;
@@ -217,7 +218,7 @@ impl Case {
             .incident
             .entries()
             .into_iter()
-            .filter(|e| matches!(e, Entry::Outcome { outcome, .. } if outcome == "revoked"));
+            .filter(|e| matches!(e, Entry::Outcome { outcome, .. } if *outcome == Outcome::Revoked));
         let (works, most) = self.issuer.figures();
         let dead = self.secrets.len() - works;
         let distinct: std::collections::BTreeSet<String> = revoked

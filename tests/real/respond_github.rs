@@ -127,8 +127,24 @@ fn a_request_that_would_go_elsewhere_than_the_plan_says_is_not_sent() {
     first.plan(&[&repo], &[]);
     let second = incident(&other);
     std::fs::copy(first.path("plan.json"), second.path("plan.json")).unwrap();
-    second.apply(&[]).all("failed", 12).because("the plan says http");
+    second.apply(&[]).all("failed", 12).because("the plan was made by asking at http");
     assert_eq!((other.revoked(), github.revoked(), second.intents()), (0, 0, 0));
+    assert!(other.all().is_empty(), "the token went to somebody who was not asked before");
+    // An instance that does not know the token says nothing about it: it is not revoked by that.
+    let stranger = GitHub::start();
+    let third = incident(&stranger);
+    std::fs::copy(first.path("plan.json"), third.path("plan.json")).unwrap();
+    third.apply(&[]).all("failed", 12).because("give the same endpoints");
+    assert!(stranger.all().is_empty());
+    // Nor may a plan be led elsewhere by what it says of where to act alone.
+    let mut plan: Value = serde_json::from_slice(&std::fs::read(first.path("plan.json")).unwrap()).unwrap();
+    plan["items"][0]["places"] = json!([other.url()]);
+    std::fs::write(second.path("plan.json"), plan.to_string()).unwrap();
+    let flags = ["--endpoint", &format!("github={}", github.url())].map(str::to_owned);
+    let fourth = Incident::new(&flags.each_ref().map(String::as_str));
+    std::fs::copy(second.path("plan.json"), fourth.path("plan.json")).unwrap();
+    fourth.apply(&[]).all("failed", 12).because("the plan says http");
+    assert_eq!((other.revoked(), github.revoked()), (0, 0));
     // What a rule does may not have become another thing.
     let mut plan: Value = serde_json::from_slice(&std::fs::read(first.path("plan.json")).unwrap()).unwrap();
     plan["items"][0]["ways"][0]["effect"] = json!("contain");

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use unsprawl::model::plan::Effect;
 use unsprawl::respond::journal::Entry;
 
 use crate::incident::{Incident, planned};
@@ -139,8 +140,12 @@ fn aws_a_key_is_contained_brought_back_and_deleted_only_when_asked() {
     incident.apply(&[]).all("contained", 0);
     let of = |key: &(String, String), status: &str| (key.0.clone(), status.to_owned());
     assert_eq!(statuses(&aws, &user), [of(&neighbour, "Active"), of(&leaked, "Inactive")]);
+    // Once more: it is contained still, no more than that, and can be brought back all the same.
+    incident.apply(&[]).all("contained", 0).because("before anything was sent");
     // The key cannot bring itself back; the responder can.
     incident.apply(&["--undo"]).all("failed", 12).because("of an administrator is not given");
+    // Not even a try to undo that failed, and another look, lose the way back.
+    incident.apply(&[]).all("contained", 0);
     let incident = incident.admin("UNSPRAWL_AWS_KEY_ID", &responder.0).admin("UNSPRAWL_AWS_SECRET", &responder.1);
     incident.apply(&["--undo"]).all("undone", 0);
     assert_eq!(statuses(&aws, &user), [of(&neighbour, "Active"), of(&leaked, "Active")]);
@@ -184,12 +189,12 @@ fn three_issuers_in_one_plan_contain_first() {
     let mut outcomes: Vec<&str> = applied.items.iter().map(|i| i["outcome"].as_str().unwrap()).collect();
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["contained", "revoked", "revoked"]);
-    let effects: Vec<String> = incident
+    let effects: Vec<Effect> = incident
         .entries()
         .into_iter()
         .filter_map(|e| if let Entry::Intent { effect, .. } = e { Some(effect) } else { None })
         .collect();
-    assert_eq!(effects, ["contain", "revoke", "revoke"], "what can be undone comes first");
+    assert_eq!(effects, [Effect::Contain, Effect::Revoke, Effect::Revoke], "what can be undone comes first");
     incident.holds_none_of(&[&leaked.1, &token, &session]);
 }
 

@@ -111,3 +111,27 @@ fn a_plan_that_was_made_without_the_policy_is_held_to_it() {
     let (outcomes, code, _) = case.apply();
     assert_eq!((outcomes.len(), code, case.github.revoked()), (2, 0, 2));
 }
+
+#[test]
+fn a_plan_under_pseudonyms_is_refused() {
+    let case = Case::new();
+    let plan = case.incident.path("plan.json");
+    let repo = case.repos[0].dir.to_str().unwrap();
+    let refused = case.incident.run(&["plan", "--pseudonymize", "-o", plan.to_str().unwrap(), repo]);
+    assert!(refused.code == 2 && refused.stderr.contains("whether an owner approves"), "{}", refused.stderr);
+    assert!(!plan.exists());
+}
+
+#[test]
+fn a_policy_that_got_a_fault_stops_everything() {
+    let case = Case::new();
+    let plan = case.plan(None);
+    assert_eq!(plan["items"].as_array().unwrap().len(), 2);
+    // A switch that somebody meant to turn, and turned wrongly.
+    for text in ["kill_switch = \"on\"\n", "kill_swich = true\n"] {
+        write(&case.policy, text);
+        let (outcomes, code, stderr) = case.apply();
+        assert!(code == 2 && outcomes.is_empty() && stderr.contains("policy.toml:1:"), "{code} {stderr}");
+    }
+    assert_eq!(case.github.revoked(), 0);
+}

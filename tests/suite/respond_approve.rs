@@ -192,7 +192,7 @@ fn a_key_in_a_finding_twice_is_refused() {
     // Where the plan takes any field, too.
     let case = Case::new();
     let item = json!({
-        "number": 1, "finding": { "a": 1 }, "action": "leave", "ways": [], "alternatives": [], "places": [], "manual": null,
+        "number": 1, "finding": { "a": 1 }, "action": "leave", "ways": [], "asked": [], "alternatives": [], "places": [], "manual": null,
         "protected": null, "approvals": 0, "breaks": [], "decided_by": "x"
     });
     let mut plan = empty_plan();

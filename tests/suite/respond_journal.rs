@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use unsprawl::model::plan::{By, Effect, Outcome};
 use unsprawl::respond::journal::{self, Entry, Journal, Subject};
 use unsprawl::secret::Fingerprinter;
 
@@ -202,8 +203,8 @@ fn every_entry_is_as_the_schema_says_and_shown() {
             plan: p(),
             items: vec![item.clone()],
             way: "end".into(),
-            by: "holder".into(),
-            effect: "revoke".into(),
+            by: By::Holder,
+            effect: Effect::Revoke,
             place: "https://a.example".into(),
             undo: false,
         },
@@ -213,7 +214,7 @@ fn every_entry_is_as_the_schema_says_and_shown() {
             plan: p(),
             intent: Some(2),
             item: item.clone(),
-            outcome: "revoked".into(),
+            outcome: Outcome::Revoked,
             reason: None,
             seen_at: Some("2026-01-01T00:00:00Z".into()),
         },

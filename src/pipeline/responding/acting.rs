@@ -10,17 +10,15 @@ use futures_util::StreamExt;
 
 use super::applying::Context;
 use super::confirming::settle;
-use super::earlier::effect_name;
+use super::sending::send;
 use super::work::{Sent, Work, another};
-use crate::model::plan::{By, Effect, Outcome};
+use crate::model::plan::{Effect, Outcome};
 use crate::model::{Checked, Validity};
-use crate::pipeline::asking::Job;
 use crate::respond::journal::{Entry, Journal, Record, Subject};
 use crate::rules::ask::Way;
-use crate::verify::echo;
 use crate::verify::network::Network;
 use crate::verify::polite::Polite;
-use crate::verify::steps::{self, Endpoints};
+use crate::verify::steps;
 
 /// Questions at the same time before a batch.
 const AT_ONCE: usize = 16;
@@ -76,7 +74,7 @@ impl Acting<'_> {
             return work.item.ways.iter().map(|w| w.name.clone()).collect();
         }
         let ask = work.ask();
-        let taken = ask.and_then(|ask| ask.way(work.way.as_deref()?));
+        let taken = ask.and_then(|ask| ask.way(work.contained_by.as_deref()?));
         taken.and_then(|way| way.undo.clone()).into_iter().collect()
     }
 
@@ -153,9 +151,11 @@ impl Acting<'_> {
     /// Whether the answer lets an item be acted on; ends it otherwise.
     fn may_act(&mut self, work: &mut Work<'_>, checked: &Checked) -> bool {
         let undo = self.context.applying.undo;
-        let (wanted, reached) = match undo {
-            true => (Validity::Inactive, Outcome::Undone),
-            false => (Validity::Active, Outcome::Revoked),
+        // What this plan contained is still no more than that.
+        let (wanted, reached) = match (undo, &work.contained_by) {
+            (true, _) => (Validity::Inactive, Outcome::Undone),
+            (false, Some(_)) => (Validity::Active, Outcome::Contained),
+            (false, None) => (Validity::Active, Outcome::Revoked),
         };
         if let Validity::Unknown(reason) = &checked.validity {
             // Sent before, perhaps: that is asked about until its time is over.
@@ -264,8 +264,8 @@ impl Acting<'_> {
             plan: self.context.plan.id.clone(),
             items: items.iter().map(|i| subject(&works[*i])).collect(),
             way: way.name.clone(),
-            by: if way.by == By::Holder { "holder" } else { "admin" }.into(),
-            effect: effect_name(way.effect).into(),
+            by: way.by,
+            effect: way.effect,
             place: place.to_owned(),
             undo: self.context.applying.undo,
         };
@@ -278,35 +278,7 @@ impl Acting<'_> {
         let mode = if self.context.applying.dry_run { steps::Mode::Rehearse } else { steps::Mode::Act };
         send(mode, self.context, self.polite, &jobs, way, site).await
     }
-}
 
-/// Takes a way with credentials of one issuer; what comes back holds none of their bytes.
-pub(super) async fn send(
-    mode: steps::Mode,
-    context: &Context<'_>,
-    polite: &Polite<Network>,
-    jobs: &[&Job],
-    way: &Way,
-    site: &Endpoints,
-) -> steps::Acted {
-    let issuer = jobs[0].issuer.as_str();
-    let credentials: Vec<_> = jobs.iter().map(|job| job.credential()).collect();
-    let settings = context.applying.admin.of(issuer, way);
-    let now = jiff::Timestamp::now().as_second();
-    let ask = &jobs[0].ask;
-    let transport = polite.of(issuer);
-    let mut acted = steps::act(mode, ask, way, &credentials, &settings, site, &transport, now).await;
-    let told = Checked { remark: acted.reason.take(), ..Checked::default() };
-    let secrets = credentials.iter().map(|c| c.secret).chain(settings.values().map(|v| v.as_bytes()));
-    let told = secrets.fold(told, |mut told, secret| {
-        echo::cut(&mut told, secret);
-        told
-    });
-    acted.reason = told.remark;
-    acted
-}
-
-impl Acting<'_> {
     /// Writes down how the act ended; gives the items for which nothing has changed.
     fn note(
         &mut self,

@@ -96,10 +96,8 @@ pub fn apply(
     }
     let mut works = work::prepare(plan, catalog, applying, notes)?;
     let (runtime, polite) = connect(&applying.asking)?;
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|e| format!("no random number can be had: {e}"))?;
     let stopped = AtomicBool::new(false);
-    let context = Context { plan, run: crate::secret::hex(&bytes), applying, stopped: &stopped };
+    let context = Context { plan, run: crate::secret::random_hex::<8>()?, applying, stopped: &stopped };
     if let Some(journal) = &mut journal {
         earlier::recall(&mut works, journal.records(), plan, applying.undo);
         let begin = Entry::Begin {

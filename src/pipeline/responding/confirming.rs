@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::acting::send;
 use super::applying::Context;
+use super::sending::send;
 use super::work::{Sent, Work};
 use crate::model::plan::{Effect, Outcome};
 use crate::model::{Checked, Validity};
@@ -55,7 +55,7 @@ pub(super) fn settle(context: &Context<'_>, work: &mut Work<'_>, journal: Option
             plan: context.plan.id.clone(),
             intent: work.sent.as_ref().map(|s| s.intent),
             item: Subject { number: applied.number, rule: applied.rule.clone(), fingerprint: applied.fingerprint },
-            outcome: applied.outcome.as_str().into(),
+            outcome: applied.outcome,
             reason: applied.reason.clone(),
             seen_at: applied.seen.clone(),
         };

@@ -15,7 +15,7 @@ use crate::verify::steps;
 #[derive(Default)]
 struct Known<'a> {
     /// The last intent: its number, when, way, effect.
-    intent: Option<(u64, &'a str, &'a str, &'a str)>,
+    intent: Option<(u64, &'a str, &'a str, Effect)>,
     /// How its act ended.
     acted: Option<steps::Outcome>,
     reason: Option<&'a str>,
@@ -38,9 +38,11 @@ pub(super) fn recall(works: &mut [Work<'_>], records: &[Record], plan: &Plan, un
             work.end(Outcome::Skipped, "it was not contained by this plan: there is nothing to undo".to_owned());
             continue;
         }
-        work.way = known.contained_by.map(str::to_owned);
+        work.contained_by = known.contained_by.map(str::to_owned);
         let Some((intent, at, way, effect)) = known.intent.filter(|_| known.settled.is_none()) else { continue };
-        let Some(effect) = read_effect(effect).filter(|e| (*e == Effect::Undo) == undo) else { continue };
+        if (effect == Effect::Undo) != undo {
+            continue;
+        }
         let ago = ago(at, jiff::Timestamp::now());
         let (acted, reason) = (known.acted, known.reason.map(str::to_owned));
         let at = tokio::time::Instant::now();
@@ -64,7 +66,7 @@ fn known<'a>(records: &'a [Record], plan: &str) -> HashMap<Name<'a>, Known<'a>> 
                 intents.insert(record.seq, items);
                 for item in items {
                     let known = all.entry((item.fingerprint, &item.rule)).or_default();
-                    known.intent = Some((record.seq, &record.at, way, effect));
+                    known.intent = Some((record.seq, &record.at, way, *effect));
                     (known.acted, known.reason, known.settled) = (None, None, None);
                 }
             }
@@ -79,7 +81,7 @@ fn known<'a>(records: &'a [Record], plan: &str) -> HashMap<Name<'a>, Known<'a>> 
             }
             Entry::Outcome { plan: p, item, outcome, .. } if p == plan => {
                 let known = all.entry((item.fingerprint, &item.rule)).or_default();
-                known.ended(Outcome::ALL.into_iter().find(|o| o.as_str() == outcome));
+                known.ended(*outcome);
             }
             _ => {}
         }
@@ -88,30 +90,19 @@ fn known<'a>(records: &'a [Record], plan: &str) -> HashMap<Name<'a>, Known<'a>> 
 }
 
 impl Known<'_> {
-    fn ended(&mut self, outcome: Option<Outcome>) {
-        let Some(outcome) = outcome else { return };
+    fn ended(&mut self, outcome: Outcome) {
         if !matches!(outcome, Outcome::Accepted | Outcome::Unknown | Outcome::Skipped | Outcome::Ready) {
             self.settled = Some(outcome);
         }
         match outcome {
-            Outcome::Contained => self.contained_by = self.intent.map(|i| i.2),
+            // Seen contained again after a try to undo it: the way is the one before.
+            Outcome::Contained => {
+                let way = self.intent.filter(|i| i.3 != Effect::Undo).map(|i| i.2);
+                self.contained_by = way.or(self.contained_by);
+            }
             Outcome::Undone | Outcome::Revoked => self.contained_by = None,
             _ => {}
         }
-    }
-}
-
-fn read_effect(name: &str) -> Option<Effect> {
-    [Effect::Revoke, Effect::Contain, Effect::Rotate, Effect::Undo].into_iter().find(|e| effect_name(*e) == name)
-}
-
-/// The name of an effect in the journal.
-pub(super) fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Revoke => "revoke",
-        Effect::Contain => "contain",
-        Effect::Rotate => "rotate",
-        Effect::Undo => "undo",
     }
 }
 

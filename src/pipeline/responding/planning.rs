@@ -17,7 +17,7 @@ use crate::report;
 use crate::respond::plan::choose;
 use crate::respond::policy::Decision;
 use crate::rules::Catalog;
-use crate::rules::ask::{Ask, Call, Way};
+use crate::rules::ask::{Ask, Call, Step, Way};
 use crate::verify::steps::{Credential, Endpoints};
 
 /// How a plan is made.
@@ -64,7 +64,7 @@ pub fn plan(report: &Report, catalog: &Catalog, planning: &Planning<'_>, asking:
     Ok(Plan {
         schema: PLAN_SCHEMA.into(),
         version: PLAN_VERSION,
-        id: id()?,
+        id: crate::secret::random_hex::<16>()?,
         created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         planner: planning.planner.clone(),
         tool: concat!("unsprawl ", env!("CARGO_PKG_VERSION")).into(),
@@ -75,12 +75,6 @@ pub fn plan(report: &Report, catalog: &Catalog, planning: &Planning<'_>, asking:
         left_out: left_out.into_iter().map(|((rule, why), count)| LeftOut { rule, why, count }).collect(),
         approvals: Vec::new(),
     })
-}
-
-fn id() -> Result<String, String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| format!("no random number can be had: {e}"))?;
-    Ok(crate::secret::hex(&bytes))
 }
 
 /// A path on this machine from its root, so that `apply` finds it from any folder; anything else as it is.
@@ -125,6 +119,9 @@ fn item(
     let ready = |way: &Way| planning.admin.serves(issuer, way);
     let choice = choose(&ask, decided.wish, decided.way.as_deref(), ready);
     let shown = |way: &&Way| planned(way, issuer, planning.admin);
+    let parts = finding.parts.iter().cloned().collect();
+    let credential = Credential { secret: finding.secret.expose(), parts: &parts };
+    let endpoints = asking.places.resolve(issuer, &ask, &credential);
     let mut decided_by = decided.by;
     if let Some(remark) = &choice.remark {
         let _ = write!(decided_by, "; {remark}");
@@ -136,7 +133,8 @@ fn item(
         action: choice.action,
         ways: choice.ways.iter().map(shown).collect(),
         alternatives: choice.alternatives.iter().map(shown).collect(),
-        places: places(&choice.ways, finding, &ask, issuer, asking),
+        asked: asked_at(&ask, &endpoints, &parts),
+        places: places(&choice.ways, &endpoints, &parts),
         manual: manual
             .filter(|_| by_hand && !matches!(choice.action, Action::Leave | Action::Notify))
             .map(|m| PlannedManual { page: m.page.clone(), steps: m.steps.clone() }),
@@ -163,14 +161,11 @@ fn planned(way: &Way, issuer: &str, admin: &Admin) -> PlannedWay {
     }
 }
 
-/// Where the requests of these ways would go, as far as it is known without asking.
-fn places(ways: &[&Way], finding: &Finding, ask: &Ask, issuer: &str, asking: &Asking) -> Vec<String> {
-    let parts = finding.parts.iter().cloned().collect();
-    let credential = Credential { secret: finding.secret.expose(), parts: &parts };
-    let endpoints = asking.places.resolve(issuer, ask, &credential);
+/// Where the requests of these ways would go.
+fn places(ways: &[&Way], endpoints: &Endpoints, parts: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
     for way in ways {
-        for place in places_of(way, &endpoints, &parts) {
+        for place in places_of(way, endpoints, parts) {
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -179,19 +174,30 @@ fn places(ways: &[&Way], finding: &Finding, ask: &Ask, issuer: &str, asking: &As
     places
 }
 
+/// The addresses that are asked whether a credential works, in order.
+pub(super) fn asked_at(ask: &Ask, endpoints: &Endpoints, parts: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    let mut asked: Vec<String> = ask.verify.iter().flat_map(|step| places_of_step(step, endpoints, parts)).collect();
+    asked.sort();
+    asked.dedup();
+    asked
+}
+
 /// The addresses that the last step of a way goes to.
 pub(super) fn places_of(way: &Way, endpoints: &Endpoints, parts: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
-    match way.steps.last().map(|step| &step.call) {
-        Some(Call::Http(request)) => match endpoints.get(&request.endpoint) {
+    way.steps.last().map(|step| places_of_step(step, endpoints, parts)).unwrap_or_default()
+}
+
+fn places_of_step(step: &Step, endpoints: &Endpoints, parts: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    match &step.call {
+        Call::Http(request) => match endpoints.get(&request.endpoint) {
             Some(Ok(sites)) => sites.iter().map(|site| site.url.clone()).collect(),
             _ => Vec::new(),
         },
-        Some(Call::Login(_)) => {
+        Call::Login(_) => {
             let part = |name: &str| parts.get(name).map(|v| String::from_utf8_lossy(v).into_owned());
             let port = part("port").filter(|p| !p.is_empty()).map(|p| format!(":{p}")).unwrap_or_default();
             part("host").map(|host| format!("{host}{port}")).into_iter().collect()
         }
-        None => Vec::new(),
     }
 }
 

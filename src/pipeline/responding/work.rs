@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::applying::Applying;
-use super::planning::places_of;
+use super::planning::{asked_at, places_of};
 use crate::model::plan::{Applied, Effect, Outcome, Plan, PlanItem};
 use crate::model::{Checked, Finding, Principal, Report, Validity};
 use crate::notes::Notes;
@@ -50,6 +50,8 @@ pub(super) struct Work<'p> {
     pub sent: Option<Sent>,
     /// Why nothing may be sent for it (again); what was sent is asked about all the same.
     pub forbidden: Option<String>,
+    /// The way by which this plan contained it.
+    pub contained_by: Option<String>,
     /// The way that was tried last.
     pub way: Option<String>,
     pub seen: Option<i64>,
@@ -177,6 +179,7 @@ pub(super) fn prepare<'p>(
             site: Endpoints::new(),
             sent: None,
             forbidden: None,
+            contained_by: None,
             way: None,
             seen: None,
             done: lost.map(|why| (Outcome::Failed, Some(why))),
@@ -185,6 +188,10 @@ pub(super) fn prepare<'p>(
             let ask = catalog.ask(&work.finding.rule).map(Arc::new);
             match asking::prepare(&work.finding, ask.as_ref(), &applying.asking) {
                 Ok(job) => {
+                    let asked = asked_at(&job.ask, &job.endpoints, &job.parts);
+                    if asked != item.asked {
+                        work.end(Outcome::Failed, elsewhere(&item.asked, &asked));
+                    }
                     work.site = sited(&job.endpoints).into_iter().next().unwrap_or_default();
                     work.job = Some(job);
                 }
@@ -200,6 +207,15 @@ pub(super) fn prepare<'p>(
         work
     });
     Ok(works.collect())
+}
+
+/// Somebody else would be asked than when the plan was made, and what they say is nothing about this credential.
+fn elsewhere(planned: &[String], now: &[String]) -> String {
+    let said = |places: &[String]| if places.is_empty() { "nowhere".to_owned() } else { places.join(", ") };
+    let (planned, now) = (said(planned), said(now));
+    format!(
+        "nothing was sent: the plan was made by asking at {planned}, and now it would be {now}: give the same endpoints"
+    )
 }
 
 /// Values from a file of the user's.

@@ -282,6 +282,16 @@ mod tests {
         let two = "[[channel]]\nname = \"n\"\nkind = \"file\"\npath = \"a\"\n".repeat(2);
         assert!(parse(&two).err().unwrap().message.contains("two channels"));
         assert!(parse("fallbak = \"x\"").err().unwrap().message.contains("unknown field"));
+        let page = include_str!("../../../docs/notify.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (template, word) = (dir.path().join("message"), dir.path().join("word"));
+        std::fs::write(&template, "{{ what }}").unwrap();
+        std::fs::write(&word, "a word").unwrap();
+        let example = example.replace("/etc/unsprawl/message.txt", template.to_str().unwrap());
+        let example = example.replace("/run/secrets/smtp", word.to_str().unwrap());
+        let telling = Telling::parse("docs/notify.md", &example, |_| Some("https://hooks.example/x".into()));
+        assert_eq!(telling.unwrap_or_else(|fault| panic!("{fault}")).channels.len(), 5);
         let good = parse("[[channel]]\nname = \"n\"\nkind = \"webhook\"\nurl = { env = \"HOOK\" }\n").unwrap();
         assert_eq!(good.channels.len(), 1);
     }

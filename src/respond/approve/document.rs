@@ -3,10 +3,9 @@
 //! Contract: JSON allows what readers take differently: a key twice in one object, and numbers beyond what a machine holds.
 //! Such a text is refused, for a signature over it would be over one reading of several. Errors quote nothing of it.
 
-use std::fmt;
+use serde_json::Value;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use crate::strict_json;
 
 /// Why a text is not read.
 #[derive(Debug, thiserror::Error)]
@@ -32,16 +31,12 @@ pub enum Unfit {
     },
 }
 
-const TWICE: &str = "a key stands twice";
-
 /// Reads a text.
 ///
 /// # Errors
 /// See [`Unfit`].
 pub fn read(text: &[u8]) -> Result<Value, Unfit> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    let value = value.map_err(|e| match e.is_data() && e.to_string().starts_with(TWICE) {
+    let value = strict_json::read(text).map_err(|e| match strict_json::is_twice(&e) {
         true => Unfit::Twice { line: e.line(), column: e.column() },
         false => Unfit::NotJson(e),
     })?;
@@ -83,71 +78,4 @@ fn strange_number(text: &[u8]) -> Option<usize> {
         }
     }
     None
-}
-
-/// Any value, whose objects have each key once.
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
-            all.push(item);
-        }
-        Ok(Value::Array(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
-        while let Some(name) = fields.next_key::<String>()? {
-            if all.contains_key(&name) {
-                return Err(A::Error::custom(TWICE));
-            }
-            let value = fields.next_value_seed(Strict)?;
-            all.insert(name, value);
-        }
-        Ok(Value::Object(all))
-    }
 }

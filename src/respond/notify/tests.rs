@@ -9,7 +9,7 @@ use crate::secret::{Fingerprinter, Secret};
 
 const SPAN: TextSpan = TextSpan { start: 0, end: 9, line: 3, column: 1, end_line: 3, end_column: 9 };
 
-fn finding(secret: &[u8], path: &str, name: &str, login: &str) -> Finding {
+pub fn finding(secret: &[u8], path: &str, name: &str, login: &str) -> Finding {
     let place = |path: &str| Location {
         target: 0,
         kind: PlaceKind::File,
@@ -47,6 +47,7 @@ fn item(action: Action) -> PlanItem {
         action,
         ways: vec![],
         alternatives: vec![],
+        asked: vec![],
         places: vec![],
         manual: None,
         protected: None,

@@ -8,7 +8,7 @@ fn sample() -> serde_json::Value {
     json!({
         "rule": "aws.secret-access-key", "issuer": "aws", "validity": "active", "severity": "critical",
         "posture": ["orphaned", "still-present"], "paths": ["prod/terraform.tfvars"], "exposed_days": 40, "places": 3,
-        "owner": { "known": true, "email": "jane@corp.example", "emails": ["jane@corp.example"], "state": "departed", "team": "payments" },
+        "owner": { "known": true, "email": "jane@corp.example", "emails": ["jane@corp.example"], "state": "departed", "since": "2026-10-31", "team": "payments" },
         "principal": { "login": "jane", "scopes": [] }, "at_head": true,
     })
 }
@@ -52,6 +52,8 @@ fn what_cel_can_say() {
         ("finding.exposed_days > 30 && finding.places >= 3", true),
         ("finding.severity in ['critical', 'high']", true),
         ("size(finding.principal.scopes) == 0 && finding.at_head", true),
+        ("finding.owner.since < '2026-11-01' && finding.owner.since >= '2026-10-31'", true),
+        ("size(finding.paths.filter(p, p.endsWith('.tfvars'))) == 1", true),
         ("finding.owner.team == 'payments' ? finding.issuer == 'gcp' : false", false),
     ] {
         let text = format!("[[rule]]\nname = \"r\"\nwhen = '''{when}'''\naction = \"contain\"\n");
@@ -122,4 +124,27 @@ fn faults_have_their_place() {
 fn the_bounds_of_a_run() {
     let policy = Policy::parse("p", "kill_switch = true\nmost_revocations = 5\n").unwrap();
     assert_eq!((policy.kill_switch(), policy.most_revocations(), policy.sha256().len()), (true, Some(5), 64));
+}
+
+#[test]
+fn the_example_of_the_documentation_is_a_policy() {
+    let page = include_str!("../../../docs/policy.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let policy = Policy::parse("docs/policy.md", example).unwrap();
+    let person = crate::respond::notify::tests::finding(b"a-value-of-a-key", "prod/x.env", "Jane", "root");
+    let facts = facts(&person, &["/srv/sandbox".to_owned()], 0);
+    // Every field of the page is there, and no condition of the example fails for want of one.
+    for field in page.lines().filter_map(|l| l.strip_prefix("| `")).map(|l| l.split('|').next().unwrap_or_default()) {
+        for name in field.split(',').map(|n| n.trim().trim_matches('`')) {
+            assert!(facts.get(name).is_some(), "{name}");
+        }
+    }
+    let decision = policy.decide(&facts);
+    assert_eq!(
+        (decision.by.as_str(), decision.protected.as_deref()),
+        ("break-glass account", Some("call the on-call lead"))
+    );
+    let other = crate::respond::notify::tests::finding(b"a-value-of-a-key", "prod/x.env", "Jane", "jane");
+    let decision = policy.decide(&super::facts(&other, &["/srv/sandbox".to_owned()], 0));
+    assert_eq!((decision.by.as_str(), decision.wish, decision.protected), ("sandboxes", Wish::Notify, None));
 }

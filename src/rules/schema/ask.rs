@@ -2,11 +2,17 @@
 //!
 //! Contract: data only, like `schema`. Every string marked as a template may hold `{name}`: see `rules/README.md`.
 
+mod made_up;
+mod sign;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Spanned;
+
+pub use made_up::{TestReply, TestSent};
+pub use sign::{Scheme, Sign};
 
 /// A place that requests go to; `api` is the one a request uses if it names none.
 #[derive(Clone, Debug, Deserialize)]
@@ -87,96 +93,6 @@ pub struct Request {
     pub body: Option<Spanned<String>>,
     /// Signing that needs code.
     pub sign: Option<Spanned<Sign>>,
-}
-
-/// A signature that needs code: how it is made, and templates for what it is made from.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Sign {
-    /// How.
-    pub with: Scheme,
-    /// JWT: claims besides `iat` and `exp`; the values are templates.
-    #[serde(default)]
-    pub claims: BTreeMap<String, String>,
-    /// JWT: seconds it is valid; at most 600.
-    pub lifetime: Option<u32>,
-    /// What else it is made from, by the names of [`Scheme::inputs`]; the values are templates.
-    #[serde(flatten)]
-    pub fields: BTreeMap<String, String>,
-}
-
-impl Sign {
-    /// All templates with the names under which `verify::sign` expects their values; claims are called `claims.NAME`.
-    pub fn templates(&self) -> impl Iterator<Item = (String, &str)> {
-        let claims = self.claims.iter().map(|(name, template)| (format!("claims.{name}"), template.as_str()));
-        self.fields.iter().map(|(name, template)| (name.clone(), template.as_str())).chain(claims)
-    }
-
-    /// Whether the fields are those of the scheme.
-    ///
-    /// # Errors
-    /// What is wrong, for the author of a rule file.
-    pub fn check(&self) -> Result<(), String> {
-        let (needed, optional) = self.with.inputs();
-        for name in needed {
-            if !self.fields.contains_key(*name) {
-                return Err(format!("this signature needs `{name}`"));
-            }
-        }
-        if let Some(name) =
-            self.fields.keys().find(|n| !needed.contains(&n.as_str()) && !optional.contains(&n.as_str()))
-        {
-            return Err(format!("this signature has no `{name}`; it has {}", [needed, optional].concat().join(", ")));
-        }
-        if self.with == Scheme::Jwt {
-            return match self.lifetime {
-                Some(1..=600) => Ok(()),
-                _ => Err("`lifetime` is 1 to 600 seconds".into()),
-            };
-        }
-        match self.claims.is_empty() && self.lifetime.is_none() {
-            true => Ok(()),
-            false => Err("only a JWT has `claims` and `lifetime`".into()),
-        }
-    }
-}
-
-/// Kinds of [`Sign`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// AWS Signature Version 4. An empty `region` is the one that the host names, else `us-east-1`.
-    AwsSigv4,
-    /// Azure Storage Shared Key; the key in base64.
-    AzureSharedKey,
-    /// Azure Cosmos DB primary or secondary key, base64.
-    AzureCosmos,
-    /// Azure Service Bus and its kin: a shared access signature of the host that ends after minutes. `name` is the policy.
-    AzureSas,
-    /// A JWT signed with a private key (PEM): RS256 for RSA, ES256 for P-256. It goes into the header, or with `form` into that
-    /// field of the form. `%public%` in a claim is SHA-256 of the public key, base64.
-    Jwt,
-    /// Alibaba Cloud, version 3 (`ACS3-HMAC-SHA256`).
-    Acs3,
-    /// Tencent Cloud, version 3 (`TC3-HMAC-SHA256`).
-    Tc3,
-    /// Oracle Cloud: RSA over the request line, the date and the host. `fingerprint` comes from the key if empty.
-    Oci,
-}
-
-impl Scheme {
-    /// Names of what it is made from: what must be there, and what may.
-    pub fn inputs(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::AwsSigv4 => (&["service", "key_id", "secret"], &["region", "session"]),
-            Self::AzureSharedKey => (&["account", "key"], &[]),
-            Self::AzureCosmos => (&["key"], &[]),
-            Self::AzureSas => (&["name", "key"], &[]),
-            Self::Jwt => (&["key"], &["kid", "form"]),
-            Self::Acs3 => (&["action", "version", "key_id", "secret"], &["session"]),
-            Self::Tc3 => (&["action", "version", "service", "key_id", "secret"], &[]),
-            Self::Oci => (&["tenancy", "user", "key"], &["fingerprint"]),
-        }
-    }
 }
 
 /// A log-in that is not HTTP. All strings are templates.
@@ -556,46 +472,4 @@ pub struct Manual {
     pub page: String,
     /// Steps, in order.
     pub steps: Vec<String>,
-}
-
-/// A reply that a rule file's test makes up.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TestReply {
-    /// Status of a reply; or
-    #[serde(default)]
-    pub status: u16,
-    /// how a log-in ended: `accepted`, `denied` or `unclear`; of one that changes `changed`, `gone` or `perhaps`.
-    pub login: Option<String>,
-    /// Headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// A JSON body; placeholders of the test's text may stand in its strings; or
-    pub json: Option<toml::Value>,
-    /// any other body.
-    pub body: Option<String>,
-}
-
-/// What a request of a test must look like.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TestSent {
-    /// The method.
-    pub method: Option<String>,
-    /// The whole URL.
-    pub url: Option<String>,
-    /// Headers that must be there, with their values.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Headers that must not be there.
-    #[serde(default)]
-    pub without: Vec<String>,
-    /// The whole body; or
-    pub body: Option<String>,
-    /// the body as JSON; or
-    pub json: Option<toml::Value>,
-    /// the body as a form, every field of it.
-    pub form: Option<BTreeMap<String, String>>,
-    /// User and password of `Authorization: Basic`.
-    pub basic: Option<[String; 2]>,
 }
