@@ -32,5 +32,6 @@ mod report_schemas;
 mod report_text;
 mod respond_approve;
 mod respond_journal;
+mod rules_show;
 mod verify_network;
 mod verify_scan;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::rules::ask::{Ask, Auth, Body, By, Call, Condition, Expected, Json, Request, Step, Way};
+use crate::rules::ask::{Ask, Auth, Body, By, Call, Condition, Expected, Json, Proof, Request, Step, Way};
 
 /// Prints it.
 pub(super) fn show(out: &mut impl Write, ask: &Ask) -> io::Result<()> {
@@ -51,10 +51,30 @@ fn show_way(out: &mut impl Write, way: &Way) -> io::Result<()> {
     for effect in &way.side_effects {
         writeln!(out, "              besides: {effect}")?;
     }
+    let limits = limits(way);
+    if !limits.is_empty() {
+        writeln!(out, "              {}", limits.join("; "))?;
+    }
     for step in &way.steps {
         show_step(out, "call", step)?;
     }
-    Ok(())
+    way.dry_run.iter().try_for_each(|step| show_step(out, "dry run", step))
+}
+
+/// When a way is taken, how often, and how one knows that it worked.
+fn limits(way: &Way) -> Vec<String> {
+    let mut all = Vec::new();
+    if way.only_if_asked {
+        all.push("only if asked for by name".to_owned());
+    }
+    all.extend(way.batch.map(|n| format!("up to {n} in one call")));
+    all.extend(way.limit.map(|(n, per)| format!("at most {n} calls in {} s", per.as_secs())));
+    all.extend(way.within.map(|time| format!("refused after at most {} s", time.as_secs())));
+    if way.proof == Proof::Listing {
+        all.push("proved by the issuer's list, for it may work elsewhere".to_owned());
+    }
+    all.extend(way.undo.as_ref().map(|undo| format!("undone by {undo}")));
+    all
 }
 
 fn show_step(out: &mut impl Write, what: &str, step: &Step) -> io::Result<()> {
@@ -65,7 +85,8 @@ fn show_step(out: &mut impl Write, what: &str, step: &Step) -> io::Result<()> {
         }
         Call::Login(login) => {
             let protocol = login.protocol.map_or("the protocol of its URL".into(), |p| format!("{p:?}").to_lowercase());
-            writeln!(out, "  {:<11} log in by {protocol}", format!("{what}:"))?;
+            let change = login.change.map(|c| format!(" and {} the account", format!("{c:?}").to_lowercase()));
+            writeln!(out, "  {:<11} log in by {protocol}{}", format!("{what}:"), change.unwrap_or_default())?;
         }
     }
     if let Some(when) = &step.when {
