@@ -154,7 +154,7 @@ fn show_one(out: &mut impl Write, token: &TokenRule, issuer: &rules::catalog::Is
     writeln!(out, "  regex:      {}", token.pattern)?;
     let certain = if token.checksum.is_some() { ", certain if the checksum fits" } else { "" };
     writeln!(out, "  confidence: {}{certain}", token.confidence)?;
-    writeln!(out, "  bound to:   {}", format!("{:?}", token.bound_to).to_lowercase())
+    writeln!(out, "  bound to:   {}", asking::word(token.bound_to))
 }
 
 fn check_all(out: &mut impl Write, paths: &[PathBuf]) -> io::Result<ExitCode> {

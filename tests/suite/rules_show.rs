@@ -1,10 +1,10 @@
-//! `unsprawl rules show`: all that a rule file says about asking and ending, told to people.
+//! `unsprawl rules show`: what a rule file says about asking and ending, told to people.
 #![allow(clippy::unwrap_used)]
 
 use crate::support::{folder, unsprawl, write};
 use insta::assert_snapshot;
 
-/// A rule file of an issuer that only this test knows, with every form that a call, a condition and a way can take.
+/// A rule file of an issuer that only this test knows, with what a call, a condition and a way are made of.
 const ACME: &str = r#"
 [issuer]
 id = "acme"
@@ -23,8 +23,9 @@ bound_to = "user"
 anchors = ["acmekey_"]
 regex = '''\bacmekey_(?<secret>[0-9a-f]{32})\b(?:@(?<host>[a-z0-9.:-]{4,60}))?'''
 verify = "key"
-revoke = ["end", "lock", "unlock", "list"]
+revoke = ["end", "lock", "unlock", "list", "shut", "open"]
 manual = "console"
+offline = [{ decode = "base64-json", principal = { email = { json = "/email" } } }]
 
 [[verify.key]]
 request = { method = "GET", path = "/me", query = { full = "1", key = "{secret}" }, headers = { x-key = "{secret}", accept = "text/x" } }
@@ -41,6 +42,10 @@ request = { method = "POST", path = "/users/{id}", basic = ["{id}", "{secret}"],
 when = "{id}"
 [verify.key.principal]
 email = { json = "/email" }
+[[verify.key]]
+request = { method = "GET", path = "/signed", sign = { with = "aws-sigv4", service = "acme", key_id = "{id}", secret = "{secret}" } }
+[verify.key.principal]
+name = { json = "/name" }
 
 [revoke.end]
 title = "End the keys"
@@ -92,6 +97,25 @@ only_if_asked = true
 request = { method = "DELETE", path = "/list/{secret}", bearer = "{admin.token}" }
 done = [{ status = 200 }]
 
+[revoke.shut]
+title = "Lock it at its server"
+by = "admin"
+admin = ["user", "password"]
+effect = "contain"
+docs = "https://docs.acme.example/shut"
+undo = "open"
+[[revoke.shut.step]]
+login = { protocol = "ldap", host = "{host}", user = "{admin.user}", password = "{admin.password}", change = "lock", account = "{secret}" }
+
+[revoke.open]
+title = "Unlock it at its server"
+by = "admin"
+admin = ["user", "password"]
+effect = "undo"
+docs = "https://docs.acme.example/open"
+[[revoke.open.step]]
+login = { protocol = "ldap", host = "{host}", user = "{admin.user}", password = "{admin.password}", change = "unlock", account = "{secret}" }
+
 [manual.console]
 page = "https://acme.example/keys"
 steps = ["Open the list of keys", "Delete the key"]
@@ -117,6 +141,7 @@ fn everything_of_a_rule_file() {
       regex:      \bacmekey_(?<secret>[0-9a-f]{32})\b(?:@(?<host>[a-z0-9.:-]{4,60}))?
       confidence: high
       bound to:   user
+      by itself:  email (base64-json)
       endpoint:   api: https://api.acme.example/v1, https://api.eu.acme.example/v1, https://{host}, $ACME_URL
       ask:        GET {api}/me?full=1&key={secret}, x-key: {secret}
                   active: 200 or 203, with /login, without /error; or 403, text "scope" or "role" (it may not ask)
@@ -126,6 +151,8 @@ fn everything_of_a_rule_file() {
       ask:        POST {api}/users/{id}, basic {id}:{secret}, json {"ask": ["{secret}", 1, true], "of": {"id": "{id}"}}
                   if there is {id}
                   tells email
+      ask:        GET {api}/signed, signed (aws-sigv4)
+                  tells name
       revoke:     end: End the keys, by whoever holds it
                   https://docs.acme.example/keys/end
                   besides: the owner is told
@@ -150,6 +177,13 @@ fn everything_of_a_rule_file() {
                   only if asked for by name; proved by the issuer's list, for it may work elsewhere
       call:       DELETE {api}/list/{secret}, bearer {admin.token}
                   done: 200
+      contain:    shut: Lock it at its server, by an administrator (user, password)
+                  https://docs.acme.example/shut
+                  undone by open
+      call:       log in by ldap and lock the account
+      undo:       open: Unlock it at its server, by an administrator (user, password)
+                  https://docs.acme.example/open
+      call:       log in by ldap and unlock the account
       by hand:    https://acme.example/keys
                   1. Open the list of keys
                   2. Delete the key

@@ -10,14 +10,14 @@ pub(super) fn show(out: &mut impl Write, ask: &Ask) -> io::Result<()> {
         let facts: Vec<&str> = offline.principal.lists().map(|(name, _)| name).collect();
         let held: Vec<&str> = offline.capture.iter().map(|(name, _)| name.as_str()).collect();
         let all = [facts, held].concat().join(", ");
-        writeln!(out, "  by itself:  {all} ({})", format!("{:?}", offline.decode).to_lowercase())?;
+        writeln!(out, "  by itself:  {all} ({})", word(offline.decode))?;
     }
     for (name, endpoint) in &ask.endpoints {
         let default = endpoint.default.as_ref().map(|d| d.shown());
         let mut places: Vec<String> = default.into_iter().chain(endpoint.sites.clone()).collect();
         places.extend(endpoint.parts.iter().map(|part| format!("https://{{{part}}}{}", endpoint.path)));
         places.extend(endpoint.env.iter().map(|variable| format!("${variable}")));
-        places.extend(endpoint.tool.map(|tool| format!("the configuration of {}", format!("{tool:?}").to_lowercase())));
+        places.extend(endpoint.tool.map(|tool| format!("the configuration of {}", word(tool))));
         writeln!(out, "  endpoint:   {name}: {}", places.join(", "))?;
     }
     for step in &ask.verify {
@@ -43,7 +43,7 @@ fn show_way(out: &mut impl Write, way: &Way) -> io::Result<()> {
         By::Holder => "whoever holds it".to_owned(),
         By::Admin => format!("an administrator ({})", way.admin.join(", ")),
     };
-    writeln!(out, "  {:<11} {}: {}, by {by}", format!("{:?}:", way.effect).to_lowercase(), way.name, way.title)?;
+    writeln!(out, "  {:<11} {}: {}, by {by}", word(way.effect) + ":", way.name, way.title)?;
     match &way.docs {
         Some(docs) => writeln!(out, "              {docs}")?,
         None => writeln!(out, "              shown only: no page documents it")?,
@@ -84,8 +84,8 @@ fn show_step(out: &mut impl Write, what: &str, step: &Step) -> io::Result<()> {
             writeln!(out, "  {:<11} {method} {{{}}}{}{}", format!("{what}:"), r.endpoint, r.path.shown(), extras(r))?;
         }
         Call::Login(login) => {
-            let protocol = login.protocol.map_or("the protocol of its URL".into(), |p| format!("{p:?}").to_lowercase());
-            let change = login.change.map(|c| format!(" and {} the account", format!("{c:?}").to_lowercase()));
+            let protocol = login.protocol.map_or("the protocol of its URL".into(), word);
+            let change = login.change.map(|c| format!(" and {} the account", word(c)));
             writeln!(out, "  {:<11} log in by {protocol}{}", format!("{what}:"), change.unwrap_or_default())?;
         }
     }
@@ -111,6 +111,19 @@ fn show_step(out: &mut impl Write, what: &str, step: &Step) -> io::Result<()> {
     Ok(())
 }
 
+/// A word of a rule file as it stands there.
+pub(super) fn word(variant: impl std::fmt::Debug) -> String {
+    let name = format!("{variant:?}");
+    let mut word = String::new();
+    for (i, letter) in name.char_indices() {
+        if i > 0 && letter.is_uppercase() {
+            word.push('-');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    word
+}
+
 /// Query, and how the request shows who asks and what it carries.
 fn extras(request: &Request) -> String {
     let query: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={}", value.shown())).collect();
@@ -119,7 +132,7 @@ fn extras(request: &Request) -> String {
         Auth::None => {}
         Auth::Bearer(token) => text += &format!(", bearer {}", token.shown()),
         Auth::Basic(user, password) => text += &format!(", basic {}:{}", user.shown(), password.shown()),
-        Auth::Sign(sign) => text += &format!(", signed ({:?})", sign.spec.with),
+        Auth::Sign(sign) => text += &format!(", signed ({})", word(sign.spec.with)),
     }
     let others = request.headers.iter().filter(|(_, value)| value.literal().is_none());
     others.for_each(|(name, value)| text += &format!(", {name}: {}", value.shown()));
