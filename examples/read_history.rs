@@ -30,8 +30,8 @@ struct Sum {
 
 impl Sum {
     fn check(&self, object: Object<'_>) {
-        let hash_len = object.id.as_bytes().len();
-        if self.verify && object_id(hash_len, object.kind, object.data) != Some(object.id) {
+        let hash_len = object.id.bytes().len();
+        if self.verify && object_id(hash_len, object.kind, object.data) != Some(object.id.get()) {
             self.wrong.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod delta;
 pub mod finish;
 pub mod noise;
+mod rare;
 pub mod structure;
 mod table;
 pub mod text;

@@ -86,9 +86,14 @@ impl ObjectId {
         if raw.len() != 20 && raw.len() != 32 {
             return None;
         }
-        let mut bytes = [0; 32];
-        bytes[..raw.len()].copy_from_slice(raw);
-        Some(Self { bytes, len: raw.len() as u8 })
+        Some(Self::of(raw))
+    }
+
+    /// From raw bytes whose number is known to be right; what is beyond 32 is left out.
+    pub(crate) fn of(raw: &[u8]) -> Self {
+        let (mut bytes, len) = ([0; 32], raw.len().min(32));
+        bytes[..len].copy_from_slice(&raw[..len]);
+        Self { bytes, len: len as u8 }
     }
 
     /// From 40 or 64 hex digits.

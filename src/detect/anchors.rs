@@ -1,7 +1,7 @@
 //! One search for the anchors and near-words of all rules, behind a filter that most bytes never pass.
 //!
-//! The filter looks at four bytes at a time, hashed into a bitmap that fits the first-level cache; where it says "maybe", the
-//! literals that begin so are compared. That is several times faster than feeding every byte to an automaton, which a test
+//! Each literal is looked for by its rarest four bytes. The filter looks at four bytes at a time, hashed into a bitmap that fits
+//! the first-level cache; where it says "maybe", the literals that have these bytes are compared. That is several times faster than feeding every byte to an automaton, which a test
 //! holds it against, and takes no time to build.
 //!
 //! Contract: every occurrence of every literal is found, overlapping ones too, wherever the text begins or ends, so that
@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::table::{Table, folded_head};
+use super::table::Table;
 use crate::rules::Catalog;
 
 /// Literals are cut to this length: a longer one would widen what has to be looked at again around a change.
@@ -43,7 +43,7 @@ pub struct Literal {
     /// Its bytes, lower-case, at most [`CUT`].
     pub folded: Vec<u8>,
     /// Exact spellings that anchors want; empty if any near-word takes every spelling.
-    exact: Vec<Vec<u8>>,
+    pub(super) exact: Vec<Vec<u8>>,
     /// The rules behind it.
     pub uses: Vec<Use>,
     /// How far before the literal any of its rules looks, counting context.
@@ -63,6 +63,8 @@ pub struct Anchors {
     /// Of each literal, what is needed for every sight of it: kept apart, and small.
     extents: Vec<Extent>,
     longest: usize,
+    /// Furthest into a literal that the bytes stand which it is looked for by.
+    deepest: usize,
 }
 
 /// How far a literal and what its rules look at extend, in bytes.
@@ -76,78 +78,45 @@ pub struct Extent {
     pub after: u32,
 }
 
-/// The four bytes that literals begin with. May say yes too often, never no wrongly: a first bitmap with case folded roughly
-/// decides nearly always, a second one with case weeds out words that merely look like an anchor in lower case.
+/// The four bytes that literals are looked for by, with case folded roughly. May say yes too often, never no wrongly.
 #[derive(Debug)]
-struct Filter {
-    folded: Box<[u64; Self::WORDS]>,
-    exact: Box<[u64; Self::WORDS]>,
-}
+struct Filter(Box<[u64; Self::WORDS]>);
 
 impl Filter {
-    /// 2^18 bits: 32 KiB each.
+    /// 32 KiB, which fits the first-level cache.
     const WORDS: usize = 1 << 12;
 
-    fn new(literals: &[Literal]) -> Self {
-        let mut filter = Self { folded: Box::new([0; Self::WORDS]), exact: Box::new([0; Self::WORDS]) };
-        for literal in literals {
-            if literal.exact.is_empty() {
-                filter.insert_spellings(&literal.folded);
-            }
-            literal.exact.iter().for_each(|spelling| filter.insert(spelling));
-        }
-        filter
-    }
-
-    /// Every spelling of the first four bytes in upper and lower case.
-    fn insert_spellings(&mut self, folded: &[u8]) {
-        for upper in 0..16u8 {
-            let spelling: Vec<u8> = folded
-                .iter()
-                .enumerate()
-                .take(4)
-                .map(|(i, b)| if upper >> i & 1 == 1 { b.to_ascii_uppercase() } else { *b })
-                .collect();
-            self.insert(&spelling);
-        }
-    }
-
-    fn insert(&mut self, literal: &[u8]) {
-        match *literal {
-            [a, b, c, d, ..] => self.insert_four([a, b, c, d]),
-            // Whatever follows a literal of three bytes.
-            [a, b, c] => (0..=255).for_each(|d| self.insert_four([a, b, c, d])),
-            _ => {
-                self.folded.fill(u64::MAX);
-                self.exact.fill(u64::MAX);
+    fn new(table: &Table) -> Self {
+        let mut words = Box::new([0; Self::WORDS]);
+        for entry in table.all() {
+            match entry.bytes() {
+                4 => Self::insert(&mut words, entry.value()),
+                // Whatever follows a literal of three bytes.
+                3 => (0..=255).for_each(|last| Self::insert(&mut words, entry.value() | last << 24)),
+                _ => words.fill(u64::MAX),
             }
         }
+        Self(words)
     }
 
-    fn insert_four(&mut self, bytes: [u8; 4]) {
-        let (folded, exact) =
-            (Self::slot(u32::from_le_bytes(bytes) | 0x2020_2020), Self::slot(u32::from_le_bytes(bytes)));
-        self.folded[folded / 64] |= 1 << (folded % 64);
-        self.exact[exact / 64] |= 1 << (exact % 64);
+    fn insert(words: &mut [u64; Self::WORDS], four: u32) {
+        let (word, bits) = Self::slot(four);
+        words[word] |= 1 << (bits & 63) | 1 << (bits >> 6 & 63);
     }
 
+    /// A word, and two bits in it: one alone would be set by chance too often.
     #[inline(always)]
-    fn slot(four: u32) -> usize {
-        (four.wrapping_mul(0x9e37_79b1) >> 14) as usize
+    fn slot(four: u32) -> (usize, u32) {
+        let hash = (four | 0x2020_2020).wrapping_mul(0x9e37_79b1);
+        ((hash >> 20) as usize, hash >> 8)
     }
 
-    /// 1 if a literal may begin with these four bytes, whatever their case.
+    /// 1 if a literal may have these four bytes, whatever their case.
     #[inline(always)]
-    fn may_begin(&self, four: u32) -> u32 {
-        let slot = Self::slot(four | 0x2020_2020);
-        (self.folded[slot / 64] >> (slot % 64)) as u32 & 1
-    }
-
-    /// Whether a literal may begin with exactly these four bytes.
-    #[inline(always)]
-    fn may_begin_exactly(&self, four: u32) -> bool {
-        let slot = Self::slot(four);
-        self.exact[slot / 64] >> (slot % 64) & 1 == 1
+    fn may_be(&self, four: u32) -> u32 {
+        let (word, bits) = Self::slot(four);
+        let word = self.0[word];
+        (word >> (bits & 63) & word >> (bits >> 6 & 63)) as u32 & 1
     }
 }
 
@@ -187,11 +156,12 @@ impl Anchors {
             }
         }
         let longest = literals.iter().map(|l| l.folded.len()).max().unwrap_or(1);
-        let filter = Filter::new(&literals);
+        let table = Table::new(&literals);
         let extent =
             |l: &Literal| Extent { len: l.folded.len() as u32, before: l.before as u32, after: l.after as u32 };
         let extents = literals.iter().map(extent).collect();
-        Self { filter, table: Table::new(&literals), literals, extents, longest }
+        let deepest = table.all().map(|e| usize::from(e.back)).max().unwrap_or(0);
+        Self { filter: Filter::new(&table), table, literals, extents, longest, deepest }
     }
 
     /// What a literal stands for.
@@ -219,52 +189,58 @@ impl Anchors {
         self.literals.is_empty()
     }
 
-    /// Finds every literal that begins in `starts` and ends at `limit` or before, in order of where they begin.
+    /// Finds every literal that begins in `starts` and ends at `limit` or before, nearly in order of where they begin.
     pub fn find(&self, text: &[u8], starts: Range<usize>, limit: usize, mut found: impl FnMut(Anchor)) {
-        let (mut at, to) = (starts.start, starts.end.min(limit));
+        let limit = limit.min(text.len());
+        let (mut at, to) = (starts.start, starts.end.saturating_add(self.deepest).min(limit));
         // Four positions from one load of eight bytes, which may reach behind the end of the range.
-        for eight in text.get(at..).unwrap_or_default().windows(8).step_by(4) {
-            if at >= to {
-                return;
-            }
-            let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
+        while at < to
+            && let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk())
+        {
+            let word = u64::from_le_bytes(*eight);
             let four = |i: u32| (word >> (8 * i)) as u32;
-            let mut seen = (0..4).fold(0, |seen, i| seen | self.filter.may_begin(four(i)) << i);
+            let mut seen = (0..4).fold(0, |seen, i| seen | self.filter.may_be(four(i)) << i);
             while seen != 0 {
                 let i = seen.trailing_zeros();
-                let here = at + i as usize;
-                if self.filter.may_begin_exactly(four(i)) && here < to {
-                    self.at(text, here, limit, &mut found);
-                }
+                self.at(text, at + i as usize, four(i), &starts, limit, &mut found);
                 seen &= seen - 1;
             }
             at += 4;
         }
         // Too close to the end of the text for eight bytes.
         for at in at..to {
-            self.at(text, at, limit, &mut found);
+            let mut four = [0; 4];
+            four.iter_mut().zip(&text[at..]).for_each(|(to, from)| *to = *from);
+            self.at(text, at, u32::from_le_bytes(four), &starts, limit, &mut found);
         }
     }
 
-    /// Every literal that begins at one position.
+    /// Every literal that is looked for by the bytes at one position.
     #[inline(never)]
-    fn at(&self, text: &[u8], at: usize, limit: usize, found: &mut impl FnMut(Anchor)) {
-        let Some(rest) = text.get(at..limit) else { return };
-        let head = folded_head(text.get(at..at + 8).unwrap_or(rest));
-        for entry in self.table.of(head) {
-            if (head ^ entry.head) & entry.mask != 0 {
-                continue;
-            }
+    fn at(
+        &self,
+        text: &[u8],
+        at: usize,
+        four: u32,
+        starts: &Range<usize>,
+        limit: usize,
+        found: &mut impl FnMut(Anchor),
+    ) {
+        self.table.each(four, |entry| {
+            let Some(start) = at.checked_sub(usize::from(entry.back)).filter(|start| starts.contains(start)) else {
+                return;
+            };
             let literal = &self.literals[usize::from(entry.literal)];
-            let fits = match rest.get(..literal.folded.len()) {
+            let end = start + literal.folded.len();
+            let fits = match text.get(start..end).filter(|_| end <= limit) {
                 Some(seen) if literal.exact.is_empty() => seen.eq_ignore_ascii_case(&literal.folded),
                 Some(seen) => literal.exact.iter().any(|e| e == seen),
                 None => false,
             };
             if fits {
-                found(Anchor { at: at as u32, literal: entry.literal });
+                found(Anchor { at: start as u32, literal: entry.literal });
             }
-        }
+        });
     }
 }
 
@@ -341,7 +317,6 @@ mod tests {
             for (from, to, limit) in [(0, text.len(), text.len()), (place(from), place(to), place(limit))] {
                 let mut found = Vec::new();
                 both().0.find(&text, from..to, limit, |a| found.push(a));
-                prop_assert!(found.is_sorted_by_key(|a| a.at));
                 found.sort_unstable();
                 prop_assert_eq!(found, right(&text, from..to, limit));
             }

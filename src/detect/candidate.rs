@@ -45,9 +45,10 @@ impl Match {
     }
 }
 
-/// Working memory of one thread: caches of the patterns that were met.
+/// Working memory of one thread: caches of the patterns that were met, and lists.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    pub(super) stretches: super::delta::Stretches,
     caches: Vec<Option<(meta::Cache, Captures)>>,
 }
 

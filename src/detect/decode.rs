@@ -42,7 +42,7 @@ pub fn each(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cu
 pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
     let mut start = line_start(text, range.start);
     // Not inside a group of pure lines, and not right behind one: its last line may be a short one.
-    while start > 0 && ends_as_base64(&text[..start - 1]) {
+    while start > 0 && may_end_pure(&text[..start - 1]) {
         let before = line_start(text, start - 1);
         if !is_pure(&text[before..start - 1]) {
             break;
@@ -52,29 +52,37 @@ pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
     let mut end = line_end(text, range.end);
     // The next line may have had its block's beginning in what changed.
     while end < text.len() {
-        let pure = ends_as_base64(&text[..end]) && is_pure(&text[line_start(text, end)..end]);
-        if !pure && !begins_as_base64(&text[end + 1..]) {
+        let pure = may_end_pure(&text[..end]) && is_pure(&text[line_start(text, end)..end]);
+        if !pure && !begins_with_tail(&text[end + 1..]) {
             break;
         }
-        let next = line_end(text, end + 1);
-        if !pure && !is_tail(trim(&text[end + 1..next])) {
-            break;
-        }
-        end = next;
+        end = line_end(text, end + 1);
     }
     start..end
 }
 
-/// Whether the last line may be pure, by its last character.
-fn ends_as_base64(text: &[u8]) -> bool {
-    let last = text.iter().rev().find(|b| !matches!(b, b' ' | b'\t' | b'\r' | 0x0c));
-    last.is_some_and(|b| is_base64(*b) || *b == b'=')
+/// Whether the last line may be pure, by its last characters.
+fn may_end_pure(text: &[u8]) -> bool {
+    let text = trim_end(text);
+    text.last_chunk::<8>().is_some_and(|last| last.iter().all(|b| is_base64(*b) || *b == b'='))
 }
 
-/// Whether the first line may go on with base64, by its first characters.
-fn begins_as_base64(text: &[u8]) -> bool {
-    let indent = text.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | 0x0c)).count();
-    text[indent..].iter().take(4).all(|b| is_base64(*b) || *b == b'=')
+/// Whether the first line is a tail: see [`is_tail`].
+fn begins_with_tail(text: &[u8]) -> bool {
+    let text = &text[text.iter().take_while(|b| is_blank(**b)).count()..];
+    let characters = text.iter().take_while(|b| is_base64(**b) || **b == b'=').count();
+    let rest = &text[characters..];
+    let end = rest.iter().take_while(|b| is_blank(**b)).count();
+    characters >= 4 && matches!(rest.get(end), None | Some(b'\n'))
+}
+
+/// White space inside a line.
+fn is_blank(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\r' | 0x0c)
+}
+
+fn trim_end(text: &[u8]) -> &[u8] {
+    &text[..text.len() - text.iter().rev().take_while(|b| is_blank(**b)).count()]
 }
 
 /// Where the line of `at` begins.
@@ -119,23 +127,15 @@ fn is_tail(line: &[u8]) -> bool {
     line.len() >= 4 && line.iter().all(|b| is_base64(*b) || *b == b'=')
 }
 
-/// Finds maximal runs of base64 characters of [`MIN_RUN`] or more by looking at every `MIN_RUN`-th byte and back.
+/// Decodes maximal runs of base64 characters of [`MIN_RUN`] or more.
 fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
     let mut at = range.start;
-    while at + MIN_RUN <= range.end {
-        let probe = at + MIN_RUN - 1;
-        if let Some(back) = text[at..=probe].iter().rposition(|b| !is_base64(*b)) {
-            at += back + 1;
-            continue;
-        }
-        let length = text[probe..range.end].iter().position(|b| !is_base64(*b));
-        let mut end = length.map_or(range.end, |n| probe + n);
+    while let Some(mut run) = next_run(text, at..range.end) {
         let mut joined = None;
-        if let Some(line) = pure_line(text, at..end, &range) {
-            (joined, end) = join_lines(text, line, range.end);
+        if let Some(line) = pure_line(text, run.clone(), &range) {
+            (joined, run.end) = join_lines(text, line, range.end);
         }
-        let run = at..end;
-        at = end + 1;
+        at = run.end + 1;
         if run.len() > MAX_BLOCK {
             cut("base64 run");
             continue;
@@ -143,6 +143,33 @@ fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded),
         let characters = joined.as_deref().unwrap_or(&text[run.clone()]);
         decode_run(characters, &run, found, cut);
     }
+}
+
+/// The first maximal run of [`MIN_RUN`] or more base64 characters in a range. Such a run has eight bytes in it that begin at one of
+/// every sixteen positions, and eight more on one side of them: nearly everything is dismissed by a look at those.
+fn next_run(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
+    const { assert!(MIN_RUN >= 15 + 8) };
+    let (text, mut from) = (text.get(..range.end)?, range.start);
+    let eight = |at: usize| {
+        let bytes: Option<&[u8; 8]> = text.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map(|bytes| bytes.iter().fold(true, |all, b| all & is_base64(*b)))
+    };
+    let mut at = from;
+    while let Some(all) = eight(at) {
+        let more = all && (eight(at + 8) == Some(true) || at >= from + 8 && eight(at - 8) == Some(true));
+        if !more {
+            at += 16;
+            continue;
+        }
+        let start = text[from..at].iter().rposition(|b| !is_base64(*b)).map_or(from, |i| from + i + 1);
+        let end = text[at..].iter().position(|b| !is_base64(*b)).map_or(text.len(), |n| at + n);
+        if end - start >= MIN_RUN {
+            return Some(start..end);
+        }
+        from = end;
+        at = end;
+    }
+    None
 }
 
 /// The line of a run, if the run is all there is in it.
@@ -204,20 +231,46 @@ fn decode_run(
         return;
     }
     // A path or an identifier is base64 by its characters; a first look at 16 of them tells nearly all apart.
+    if !first_bytes(characters).is_some_and(|first| promising(&first)) {
+        return;
+    }
     let url_safe = characters.iter().any(|b| matches!(b, b'-' | b'_'));
     if url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
         return;
     }
     let usable = &characters[..characters.len() - usize::from(characters.len() % 4 == 1)];
     let engine = if url_safe { URL_SAFE } else { STANDARD };
-    let Ok(first) = engine.decode(&usable[..16]) else { return };
-    if !promising(&first) {
-        return;
-    }
     if let Ok(bytes) = engine.decode(usable) {
         emit("base64", bytes);
     }
 }
+
+/// What the first 16 characters stand for, in either alphabet.
+fn first_bytes(characters: &[u8]) -> Option<[u8; 12]> {
+    let mut bytes = [0; 12];
+    let (fours, _) = characters.get(..16)?.as_chunks::<4>();
+    let (threes, _) = bytes.as_chunks_mut::<3>();
+    for (four, three) in fours.iter().zip(threes) {
+        let value = four.map(|c| u32::from(VALUES[usize::from(c)]));
+        let [a, b, c, d] = value;
+        (a | b | c | d < 64).then_some(())?;
+        three.copy_from_slice(&(a << 18 | b << 12 | c << 6 | d).to_be_bytes()[1..]);
+    }
+    Some(bytes)
+}
+
+/// What each character of both base64 alphabets stands for, 255 for others.
+static VALUES: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut values, mut i) = ([255; 256], 0);
+    while i < 64 {
+        values[alphabet[i] as usize] = i as u8;
+        i += 1;
+    }
+    values[b'-' as usize] = 62;
+    values[b'_' as usize] = 63;
+    values
+};
 
 /// Whether decoded bytes may be text or compressed data.
 fn promising(head: &[u8]) -> bool {
@@ -269,9 +322,11 @@ fn expand(mut reader: impl Read, cut: &mut dyn FnMut(&'static str)) -> Vec<u8> {
 
 fn from_hex(characters: &[u8]) -> Option<Vec<u8>> {
     let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
-    let head: Option<Vec<u8>> =
-        characters[..24].chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect();
-    if !promising(&head?) {
+    let mut head = [0; 12];
+    for (byte, pair) in head.iter_mut().zip(characters.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    if !promising(&head) {
         return None;
     }
     characters.chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect()

@@ -11,6 +11,10 @@ use super::text::{self, TextKind};
 use super::{Cuts, Inner, Scanner, State, decode};
 use crate::source::git::walk::Segment;
 
+/// A shorter copy costs more to inherit than to look at; in any case longer than two literals.
+const WORTH_COPYING: usize = 64;
+const _: () = assert!(WORTH_COPYING >= 2 * super::anchors::CUT);
+
 /// A stretch of the text that equals a stretch of the base.
 #[derive(Clone, Copy, Debug)]
 struct Copied {
@@ -37,28 +41,20 @@ impl Scanner {
     ) -> State {
         let kind = text::kind(text);
         let plain = matches!(kind, TextKind::Text | TextKind::Binary);
-        let copies = self.worth_copying(segments);
-        if !plain || base.kind != Some(kind) || copies.is_empty() {
+        let mut stretches = std::mem::take(&mut scratch.stretches);
+        stretches.set(segments, WORTH_COPYING, text.len(), base.len);
+        if !plain || base.kind != Some(kind) || stretches.copies.is_empty() {
+            scratch.stretches = stretches;
             return self.root(text, scratch, cuts);
         }
         let mut state = State { kind: Some(kind), len: text.len(), ..State::default() };
-        let gaps = gaps(&copies, text.len(), base.len);
-        self.anchors_of(text, base, &copies, &gaps, &mut state);
-        self.matches_of(text, base, &copies, kind == TextKind::Binary, &mut state, scratch);
+        self.anchors_of(text, base, &stretches.copies, &stretches.gaps, &mut state);
+        self.matches_of(text, base, &stretches.copies, kind == TextKind::Binary, &mut state, scratch);
         if kind == TextKind::Text {
-            self.decoded_of(text, base, &copies, &gaps, &mut state, scratch, cuts);
+            self.decoded_of(text, base, &mut stretches, &mut state, scratch, cuts);
         }
+        scratch.stretches = stretches;
         state
-    }
-
-    /// Copies long enough that something can be inherited.
-    fn worth_copying(&self, segments: &[Segment]) -> Vec<Copied> {
-        let least = 2 * self.anchors.longest();
-        let copied = segments.iter().filter_map(|s| match *s {
-            Segment::Copy { start, base, len } if len >= least => Some(Copied { start, end: start + len, base }),
-            _ => None,
-        });
-        copied.collect()
     }
 
     fn anchors_of(&self, text: &[u8], base: &State, copies: &[Copied], gaps: &[Range<usize>], state: &mut State) {
@@ -67,11 +63,13 @@ impl Scanner {
         let mut gaps = gaps.iter().peekable();
         let look = |gap: &Range<usize>, out: &mut Vec<Anchor>| {
             let (from, limit) = (gap.start.saturating_sub(reach), (gap.end + reach).min(text.len()));
+            let known = out.len();
             self.anchors.find(text, from..gap.end, limit, |anchor| {
                 if anchor.at as usize + self.anchors.extent(anchor).len as usize > gap.start {
                     out.push(anchor);
                 }
             });
+            out[known..].sort_unstable();
         };
         for copy in copies {
             while let Some(gap) = gaps.next_if(|g| g.end <= copy.start) {
@@ -132,19 +130,18 @@ impl Scanner {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // what a delta is made of, in one place
     fn decoded_of(
         &self,
         text: &[u8],
         base: &State,
-        copies: &[Copied],
-        gaps: &[Range<usize>],
+        stretches: &mut Stretches,
         state: &mut State,
         scratch: &mut Scratch,
         cuts: &mut Cuts,
     ) {
-        let mut again: Vec<Range<usize>> = Vec::new();
-        for gap in gaps {
+        let Stretches { copies, gaps, again } = stretches;
+        again.clear();
+        for gap in gaps.iter() {
             // A range ends at the end of a line, and looked at the next one.
             if again.last().is_some_and(|last| gap.end <= last.end) {
                 continue;
@@ -155,10 +152,10 @@ impl Scanner {
                 _ => again.push(wide),
             }
         }
-        for range in &again {
+        for range in again.iter() {
             self.decode(text, range.clone(), 0, &mut state.decoded, scratch, cuts);
         }
-        for copy in copies {
+        for copy in copies.iter().filter(|_| !base.decoded.is_empty()) {
             let limit = copy.base + (copy.end - copy.start);
             let first = base.decoded.partition_point(|d| (d.start as usize) < copy.base);
             for inner in base.decoded[first..].iter().take_while(|d| (d.start as usize) < limit) {
@@ -174,22 +171,40 @@ impl Scanner {
     }
 }
 
-/// What the copies do not cover; a seam between two copies is an empty range.
-fn gaps(copies: &[Copied], len: usize, base_len: usize) -> Vec<Range<usize>> {
-    let mut gaps = Vec::with_capacity(copies.len() + 1);
-    let mut at = 0;
-    for copy in copies {
-        // The edges of the base are seams, too: what was the start of a line or word there need not be one here.
-        if copy.start > 0 || copy.base > 0 {
-            gaps.push(at..copy.start);
+/// What a text is made of, for the search: kept from one text to the next for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Stretches {
+    /// Copies long enough that something can be inherited.
+    copies: Vec<Copied>,
+    /// What the copies do not cover; a seam between two copies is an empty range.
+    gaps: Vec<Range<usize>>,
+    /// What has to be decoded again.
+    again: Vec<Range<usize>>,
+}
+
+impl Stretches {
+    /// Copies of at least `least` bytes, and what is between them.
+    fn set(&mut self, segments: &[Segment], least: usize, len: usize, base_len: usize) {
+        let Self { copies, gaps, .. } = self;
+        copies.clear();
+        copies.extend(segments.iter().filter_map(|s| match *s {
+            Segment::Copy { start, base, len } if len >= least => Some(Copied { start, end: start + len, base }),
+            _ => None,
+        }));
+        gaps.clear();
+        let mut at = 0;
+        for copy in copies.iter() {
+            // The edges of the base are seams, too: what was the start of a line or word there need not be one here.
+            if copy.start > 0 || copy.base > 0 {
+                gaps.push(at..copy.start);
+            }
+            at = copy.end;
         }
-        at = copy.end;
+        let both_end = copies.last().is_some_and(|c| c.end == len && c.base + (c.end - c.start) == base_len);
+        if !both_end {
+            gaps.push(at..len);
+        }
     }
-    let both_end = copies.last().is_some_and(|c| c.end == len && c.base + (c.end - c.start) == base_len);
-    if !both_end {
-        gaps.push(at..len);
-    }
-    gaps
 }
 
 #[cfg(test)]

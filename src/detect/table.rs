@@ -1,83 +1,96 @@
-//! Literals by their first bytes: what the search for anchors looks up where its filter says "maybe".
+//! Literals by four of their bytes: what the search for anchors looks up where its filter says "maybe".
 //!
-//! Contract: [`Table::of`] gives every literal that may begin with some bytes, whatever their case, and others.
+//! Contract: [`Table::each`] gives every literal whose chosen bytes these are, and some that are spelt another way.
 
 use super::anchors::Literal;
+use super::rare;
 
-/// The first eight bytes as a number, zeros if there are fewer, with case folded roughly: fit for a first look only.
-pub(super) fn folded_head(bytes: &[u8]) -> u64 {
-    let mut eight = [0; 8];
-    let n = bytes.len().min(8);
-    eight[..n].copy_from_slice(&bytes[..n]);
-    u64::from_le_bytes(eight) | 0x2020_2020_2020_2020
-}
-
-/// Literals by their first four bytes, or three if they have no more.
+/// Literals by their rarest four bytes, or by all three if they have no more.
 #[derive(Debug)]
 pub(super) struct Table {
-    four: Buckets,
-    three: Buckets,
+    /// Where the entries of each hash begin, and where the last end.
+    starts: Vec<u16>,
+    entries: Vec<Entry>,
     /// Literals of one or two bytes, which no rule has.
     tiny: Vec<Entry>,
 }
 
-/// A literal and its first bytes as [`folded_head`] gives them.
+/// A literal and the bytes it is looked for by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    pub(super) head: u64,
-    pub(super) mask: u64,
+    /// The bytes as a number.
+    value: u32,
+    /// Bits to set before comparing: those of case, or none.
+    fold: u32,
+    /// Bits that count.
+    keep: u32,
+    /// Where in the literal the bytes stand.
+    pub(super) back: u16,
+    /// Which literal.
     pub(super) literal: u16,
 }
 
-/// Entries by a hash of their first bytes.
-#[derive(Debug)]
-struct Buckets {
-    /// Where the entries of each hash begin, and where the last end.
-    starts: Vec<u16>,
-    entries: Vec<Entry>,
+impl Entry {
+    fn new(literal: &Literal, number: u16) -> Self {
+        let back = rare::rarest(&literal.folded);
+        let at = |text: &[u8]| {
+            let mut four = [0; 4];
+            four.iter_mut().zip(&text[back..]).for_each(|(to, from)| *to = *from);
+            u32::from_le_bytes(four)
+        };
+        let keep = u32::MAX.checked_shr(32 - 8 * literal.folded.len().min(4) as u32).unwrap_or_default();
+        let (value, fold) = match literal.exact.as_slice() {
+            [only] => (at(only), 0),
+            _ => (at(&literal.folded) | 0x2020_2020, 0x2020_2020),
+        };
+        Self { value: value & keep, fold, keep, back: back as u16, literal: number }
+    }
+
+    /// How many bytes count.
+    pub(super) fn bytes(&self) -> u32 {
+        self.keep.count_ones() / 8
+    }
+
+    /// The bytes as a number; case may be folded.
+    pub(super) fn value(&self) -> u32 {
+        self.value
+    }
+
+    /// Whether the literal may stand here.
+    #[inline(always)]
+    fn fits(&self, four: u32) -> bool {
+        ((four | self.fold) ^ self.value) & self.keep == 0
+    }
 }
 
 impl Table {
+    const BITS: u32 = 13;
+
     pub(super) fn new(literals: &[Literal]) -> Self {
-        let (mut four, mut three, mut tiny) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, literal) in literals.iter().enumerate() {
-            let len = literal.folded.len();
-            let mask = u64::MAX.checked_shr(64 - 8 * len.min(8) as u32).unwrap_or_default();
-            let entry = Entry { head: folded_head(&literal.folded) & mask, mask, literal: i as u16 };
-            match len {
-                0..=2 => tiny.push(entry),
-                3 => three.push(entry),
-                _ => four.push(entry),
-            }
-        }
-        Self { four: Buckets::new(four, 4), three: Buckets::new(three, 3), tiny }
+        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16));
+        let (mut entries, tiny): (Vec<Entry>, Vec<Entry>) = entries.partition(|entry| entry.bytes() >= 3);
+        entries.sort_by_key(|e| Self::slot(e.value));
+        let starts = (0..=1 << Self::BITS).map(|s| entries.partition_point(|e| Self::slot(e.value) < s) as u16);
+        Self { starts: starts.collect(), entries, tiny }
     }
 
-    /// What may begin like this, and more.
+    /// By the first three bytes, so that literals with no more are found, too.
     #[inline(always)]
-    pub(super) fn of(&self, head: u64) -> impl Iterator<Item = &Entry> {
-        self.four.of(head, 4).iter().chain(self.three.of(head, 3)).chain(&self.tiny)
-    }
-}
-
-impl Buckets {
-    const BITS: u32 = 12;
-
-    fn new(mut entries: Vec<Entry>, bytes: u32) -> Self {
-        entries.sort_by_key(|e| Self::slot(e.head, bytes));
-        let starts = (0..=1 << Self::BITS).map(|s| entries.partition_point(|e| Self::slot(e.head, bytes) < s) as u16);
-        Self { starts: starts.collect(), entries }
+    fn slot(four: u32) -> usize {
+        (((four | 0x2020_2020) << 8).wrapping_mul(0x85eb_ca6b) >> (32 - Self::BITS)) as usize
     }
 
+    /// All entries.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.tiny)
+    }
+
+    /// Calls `found` for what may stand where these bytes are.
     #[inline(always)]
-    fn slot(head: u64, bytes: u32) -> usize {
-        let first = head << (64 - 8 * bytes);
-        (first.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS)) as usize
-    }
-
-    #[inline(always)]
-    fn of(&self, head: u64, bytes: u32) -> &[Entry] {
-        let slot = Self::slot(head, bytes);
-        &self.entries[usize::from(self.starts[slot])..usize::from(self.starts[slot + 1])]
+    pub(super) fn each(&self, four: u32, mut found: impl FnMut(&Entry)) {
+        let slot = Self::slot(four);
+        let entries = &self.entries[usize::from(self.starts[slot])..usize::from(self.starts[slot + 1])];
+        entries.iter().filter(|entry| entry.fits(four)).for_each(&mut found);
+        self.tiny.iter().filter(|entry| entry.fits(four)).for_each(found);
     }
 }

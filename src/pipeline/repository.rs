@@ -155,13 +155,13 @@ impl ObjectVisitor<'_> {
         if object.kind == Kind::Commit
             && let Some(commits) = self.commits
         {
-            commits.add(&object.id, object.data);
+            commits.add(&object.id.get(), object.data);
         }
         if object.kind == Kind::Blob
             && let Some(format) = archive::sniff(object.data)
         {
             if gather {
-                let origin = self.origin(object.id, object.kind);
+                let origin = self.origin(object.id.get(), object.kind);
                 let limits = &context.request.limits;
                 let expanded = archive::expand(
                     archive::Data::Memory(object.data),
@@ -180,7 +180,7 @@ impl ObjectVisitor<'_> {
         if gather {
             let hits = context.scanner.finish(object.data, &state);
             if !hits.is_empty() || !cuts.0.is_empty() {
-                let origin = self.origin(object.id, object.kind);
+                let origin = self.origin(object.id.get(), object.kind);
                 note_cuts(&context.notes, &origin, cuts);
                 context.collector.add(&origin, hits);
             }

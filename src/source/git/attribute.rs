@@ -174,10 +174,11 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
 
 /// Decodes every tree once.
 fn read_trees(history: &History<'_>, wanted: &Wanted, notes: &Notes) -> Trees {
-    let builder = TreeBuilder::new(history.store.hash_len(), wanted, notes);
+    let mut builder = TreeBuilder::new(history.store.hash_len(), wanted, notes);
     if wanted.is_empty() {
         return builder.finish(); // credentials in messages only
     }
+    builder.reserve(history.store.forest().map_or(0, |forest| forest.count(Kind::Tree)));
     history.store.walk(Kinds::of(&[Kind::Tree]), None, &builder, &WalkOptions::default());
     builder.finish()
 }
@@ -200,10 +201,11 @@ const BUSY: SetNumber = u32::MAX - 1;
 
 /// What each tree and each commit holds.
 fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber]) -> Presence {
-    let mut of_tree = vec![UNKNOWN; trees.bound()];
+    // A cold tree holds nothing and lacks nothing.
+    let mut of_tree: Vec<SetNumber> = trees.warm().into_iter().map(|warm| if warm { UNKNOWN } else { EMPTY }).collect();
     let mut holes = vec![false; trees.bound()];
     let (mut todo, mut parts) = (Vec::new(), Vec::new());
-    for root in trees.numbers() {
+    for root in trees.numbers().filter(|tree| of_tree[*tree as usize] == UNKNOWN).collect::<Vec<_>>() {
         todo.push(root);
         while let Some(tree) = todo.last().copied() {
             let at = tree as usize;
@@ -241,7 +243,7 @@ fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber])
     }
     let of_commit =
         |commit| trees.find(graph.tree(commit)).map_or((EMPTY, true), |t| (of_tree[t as usize], holes[t as usize]));
-    let (commits, commit_holes) = graph.commits().map(of_commit).unzip();
+    let (commits, commit_holes) = graph.commits().into_par_iter().map(of_commit).unzip();
     of_tree.iter_mut().filter(|set| **set == UNKNOWN).for_each(|set| *set = EMPTY); // numbers that no tree has
     Presence { sets, trees: of_tree, commits, holes: commit_holes }
 }

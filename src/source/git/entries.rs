@@ -91,12 +91,15 @@ impl<'a, T: Copy, F: FnMut(RawEntry<'_>, &mut Vec<(u32, T)>)> Reader<'a, T, F> {
 
     /// Reads all entries one by one; what is known of the tree, and whether it could be read to its end.
     pub fn whole(mut self) -> (Known<T>, bool) {
+        self.known.bounds.reserve(self.data.len() / (self.width + 16));
         let whole = self.until(0, self.data.len()).is_some();
         (self.known, whole)
     }
 
     /// Reads a tree that is a delta of another one, whose entries are taken over where they were copied.
     pub fn delta(mut self, base: &Known<T>, segments: &[Segment]) -> (Known<T>, bool) {
+        self.known.bounds.reserve(base.bounds.len() + 4);
+        self.known.items.reserve(base.items.len() + 4);
         let whole = self.segments(base, segments).is_some();
         (self.known, whole)
     }

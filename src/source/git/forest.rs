@@ -1,6 +1,6 @@
 //! Every entry and loose object as a numbered node, with its kind and the node it is a delta of.
 //!
-//! Contract: built once for a store, from heads of entries only, in time near linear in the number of nodes and 13 bytes
+//! Contract: built once for a store, from heads of entries only, in time near linear in the number of nodes and 17 bytes
 //! a node. Links never form a circle: a node whose base is nowhere, or that is its own base, is [`LOST`].
 //!
 //! Nodes are numbered pack by pack in the order of offsets, then loose objects folder by folder in the order of ids.
@@ -15,7 +15,7 @@ use super::inflate::Inflater;
 use super::loose;
 use super::pack::{Pack, Stored};
 use super::store::{Fault, ObjectStore, Place};
-use super::walk::Kind;
+use super::walk::{Kind, RawId};
 use crate::model::ObjectId;
 
 /// No node.
@@ -39,6 +39,9 @@ const DUPLICATE: u8 = 0x80;
 struct Packed {
     /// Offset and position in the index, packed so that they sort by offset: 8 bytes a node.
     keys: Vec<u64>,
+    /// CRC-32 of each entry, in the same order, if the index has them: looked up in the index one by one, they would each cost
+    /// a miss of the cache.
+    crcs: Option<Vec<u32>>,
     /// Low bits of a key that hold the position.
     bits: u32,
     /// Where entries end.
@@ -57,7 +60,10 @@ impl Packed {
         let key = |i: u32| pack.index.offset(i).map_or(end, |offset| offset.min(end)) << bits | u64::from(i);
         let mut keys: Vec<u64> = (0..count).into_par_iter().map(key).collect();
         keys.par_sort_unstable();
-        Ok(Self { keys, bits, end })
+        // An index that was built here has the sums of what was read.
+        let crc = |key: &u64| if pack.built { None } else { pack.index.crc((*key & ((1 << bits) - 1)) as u32) };
+        let crcs = keys.par_iter().map(crc).collect();
+        Ok(Self { keys, crcs, bits, end })
     }
 
     fn offset(&self, i: usize) -> u64 {
@@ -235,6 +241,11 @@ impl Forest {
         self.kind.len() as u32
     }
 
+    /// How many nodes in packs are of a kind.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.kind.iter().filter(|known| **known & KIND == code(kind)).count()
+    }
+
     /// Kind of a node, [`UNKNOWN`] or [`LOST`].
     pub fn kind(&self, node: u32) -> u8 {
         self.kind[node as usize] & KIND
@@ -273,17 +284,24 @@ impl Forest {
         }
     }
 
-    /// Where an entry of a pack lies: number of the pack, offset, end and position in the index. `None` if it is loose.
-    pub fn entry(&self, node: u32) -> Option<(usize, u64, u64, u32)> {
+    /// Where an entry of a pack lies: number of the pack, offset, end, and the CRC-32 it should have, if that is known. `None`
+    /// if it is loose.
+    pub fn entry(&self, node: u32) -> Option<(usize, u64, u64, Option<u32>)> {
         let (list, i) = self.locate(node);
         let packed = self.packs.get(list)?;
-        Some((list, packed.offset(i), packed.end(i), packed.position(i)))
+        let crc = packed.crcs.as_ref().and_then(|crcs| crcs.get(i)).copied();
+        Some((list, packed.offset(i), packed.end(i), crc))
     }
 
     /// Id of a node.
     pub fn id(&self, store: &ObjectStore, node: u32) -> Option<ObjectId> {
+        self.raw_id(store, node).map(RawId::get)
+    }
+
+    /// Id of a node, where it stands.
+    pub fn raw_id<'a>(&self, store: &'a ObjectStore, node: u32) -> Option<RawId<'a>> {
         let (list, i) = self.locate(node);
-        ObjectId::from_bytes(match self.packs.get(list) {
+        RawId::new(match self.packs.get(list) {
             Some(packed) => store.packs[list].index.id(packed.position(i)),
             None => store.loose[list - self.packs.len()].id(i),
         })

@@ -79,7 +79,7 @@ impl Visitor for GraphBuilder {
 
     fn whole(&self, object: Object<'_>, _: bool) {
         if object.kind == Kind::Commit {
-            self.add(&object.id, object.data);
+            self.add(&object.id.get(), object.data);
         }
     }
 

@@ -64,6 +64,14 @@ impl IdTable {
         Self { width, key, ids: Vec::new(), slots: Vec::new() }
     }
 
+    /// Makes room for so many ids.
+    pub fn reserve(&mut self, count: usize) {
+        self.ids.reserve(count * self.width);
+        while (self.len() + count + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+    }
+
     /// How many ids there are.
     pub fn len(&self) -> usize {
         self.ids.len() / self.width.max(1)

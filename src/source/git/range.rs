@@ -170,7 +170,7 @@ fn all_headers(store: &ObjectStore) -> HashMap<ObjectId, Option<Header>> {
         type State = ();
         fn whole(&self, object: Object<'_>, _: bool) {
             let header = commit::header(object.data, self.0);
-            self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id, Some(header));
+            self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id.get(), Some(header));
         }
         fn delta(&self, object: Object<'_>, (): &(), _: &[Segment], has_children: bool) {
             self.whole(object, has_children);

@@ -161,7 +161,7 @@ fn whole(repo: &Repository, store: &ObjectStore, refs: &Refs, branch: Option<Obj
     }
     let collector =
         Collector { width: store.hash_len(), trees: &trees, reached: below(&trees, roots), ids: Mutex::new(ids) };
-    store.walk(only_trees, Some(&|id| collector.wants(id)), &collector, &WalkOptions::default());
+    store.walk(only_trees, Some(&|id| collector.wants(id.as_bytes())), &collector, &WalkOptions::default());
     Selection { ids: collector.ids.into_inner().unwrap_or_else(PoisonError::into_inner), commits }
 }
 
@@ -188,12 +188,12 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn wants(&self, id: &ObjectId) -> bool {
-        self.trees.find(id.as_bytes()).is_some_and(|tree| self.reached[tree as usize])
+    fn wants(&self, id: &[u8]) -> bool {
+        self.trees.find(id).is_some_and(|tree| self.reached[tree as usize])
     }
 
     fn collect(&self, object: &Object<'_>, base: Option<(&Known<()>, &[Segment])>) -> Known<()> {
-        if object.kind != Kind::Tree || !self.wants(&object.id) {
+        if object.kind != Kind::Tree || !self.wants(object.id.bytes()) {
             return Known::default(); // without bounds: a delta of it is read in whole
         }
         let mut new: Vec<u8> = Vec::new();

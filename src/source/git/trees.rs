@@ -6,10 +6,13 @@
 //! on the order of arrival: they must not show in results.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
 
 use super::entries::{Known, RawEntry, Reader};
-use super::ids::{IdKey, IdTable};
+use super::ids::{IdKey, IdTable, QuickState};
 use super::walk::{Kind, Object, Segment, Visitor};
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
@@ -96,10 +99,10 @@ struct Shard {
     entries: Vec<Entry>,
 }
 
-/// Names of entries, each with its number.
+/// Names of entries, each with its number among those of its table.
 #[derive(Debug, Default)]
 struct Names {
-    numbers: HashMap<Arc<[u8]>, u32>,
+    numbers: HashMap<Arc<[u8]>, u32, QuickState>,
     list: Vec<Arc<[u8]>>,
 }
 
@@ -111,7 +114,7 @@ pub struct TreeBuilder<'a> {
     notes: &'a Notes,
     key: IdKey,
     shards: Vec<Mutex<Shard>>,
-    names: RwLock<Names>,
+    names: Vec<Mutex<Names>>,
 }
 
 impl<'a> TreeBuilder<'a> {
@@ -120,14 +123,27 @@ impl<'a> TreeBuilder<'a> {
         let key = IdKey::default();
         let shard = || Shard { ids: IdTable::keyed(width, key), spans: Vec::new(), entries: Vec::new() };
         let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
-        Self { width, wanted, notes, key, shards, names: RwLock::default() }
+        let names = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { width, wanted, notes, key, shards, names }
+    }
+
+    /// Makes room for so many trees.
+    pub fn reserve(&mut self, trees: usize) {
+        // Ids are spread evenly, unless someone made them otherwise.
+        let each = trees / SHARDS as usize * 9 / 8;
+        for shard in &mut self.shards {
+            let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+            shard.ids.reserve(each);
+            shard.spans.reserve(each);
+            shard.entries.reserve(each);
+        }
     }
 
     /// The finished table.
     pub fn finish(self) -> Trees {
-        let shards = self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let names = self.names.into_inner().unwrap_or_else(PoisonError::into_inner).list;
-        Trees { key: self.key, shards, names }
+        let shards = self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let names = self.names.into_iter().map(|n| n.into_inner().unwrap_or_else(PoisonError::into_inner).list);
+        Trees { key: self.key, shards: shards.collect(), names: names.collect() }
     }
 
     fn shard(&self, number: u32) -> std::sync::MutexGuard<'_, Shard> {
@@ -146,17 +162,15 @@ impl<'a> TreeBuilder<'a> {
     }
 
     fn name(&self, name: &[u8]) -> u32 {
-        if let Some(number) = self.names.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name) {
-            return *number;
-        }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = names.numbers.get(name) {
-            return *number;
-        }
-        let (shared, number): (Arc<[u8]>, u32) = (name.into(), names.list.len() as u32);
-        names.list.push(Arc::clone(&shared));
-        names.numbers.insert(shared, number);
-        number
+        let shard = (self.key.hash(name) >> 58) as u32 % SHARDS;
+        let mut names = self.names[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let local = names.numbers.get(name).copied().unwrap_or_else(|| {
+            let (shared, number): (Arc<[u8]>, u32) = (name.into(), names.list.len() as u32);
+            names.list.push(Arc::clone(&shared));
+            names.numbers.insert(shared, number);
+            number
+        });
+        local.saturating_mul(SHARDS).saturating_add(shard)
     }
 
     /// Keeps an entry if it matters.
@@ -174,9 +188,9 @@ impl<'a> TreeBuilder<'a> {
             return known;
         }
         if !whole {
-            self.notes.add(NoteKind::GitDamaged, object.id.to_string(), "the tree cannot be read to its end");
+            self.notes.add(NoteKind::GitDamaged, object.id.get().to_string(), "the tree cannot be read to its end");
         }
-        let number = self.number(object.id.as_bytes());
+        let number = self.number(object.id.bytes());
         let mut shard = self.shard(number);
         let start = shard.entries.len() as u32;
         if let Some(span) = shard.spans.get_mut((number / SHARDS) as usize)
@@ -218,7 +232,7 @@ impl Visitor for TreeBuilder<'_> {
 pub struct Trees {
     key: IdKey,
     shards: Vec<Shard>,
-    names: Vec<Arc<[u8]>>,
+    names: Vec<Vec<Arc<[u8]>>>,
 }
 
 impl Trees {
@@ -228,6 +242,38 @@ impl Trees {
         let shard = (hash >> 58) as u32 % SHARDS;
         let local = self.shards[shard as usize].ids.get(id)?;
         Some(local.saturating_mul(SHARDS).saturating_add(shard))
+    }
+
+    /// Which trees may hold something wanted, or may lack something, themselves or below: all others need not be looked at.
+    pub fn warm(&self) -> Vec<bool> {
+        let warm: Vec<AtomicBool> = (0..self.bound()).map(|_| AtomicBool::new(false)).collect();
+        let is = |tree: TreeNumber| warm[tree as usize].load(Ordering::Relaxed);
+        let turns_warm = |tree: TreeNumber| {
+            let here = |entry: &Entry| match entry.target() {
+                Target::Blob(_) => true,
+                Target::Tree(below) => is(below),
+            };
+            let turns = !is(tree) && self.entries(tree).is_none_or(|entries| entries.iter().any(here));
+            if turns {
+                warm[tree as usize].store(true, Ordering::Relaxed);
+            }
+            turns
+        };
+        // A round for each level of folders; no project has as many as forged trees can.
+        let mut rounds = 0..64;
+        loop {
+            let in_shard = |i: u32| -> usize {
+                let all = self.shards[i as usize].spans.len() as u32;
+                (0..all).filter(|local| turns_warm(local * SHARDS + i)).count()
+            };
+            let turned: usize = (0..SHARDS).into_par_iter().map(in_shard).sum();
+            if turned == 0 {
+                return warm.into_iter().map(AtomicBool::into_inner).collect();
+            }
+            if rounds.next().is_none() {
+                return vec![true; self.bound()];
+            }
+        }
     }
 
     /// The id of a tree.
@@ -255,25 +301,36 @@ impl Trees {
 
     /// The name with a number.
     pub fn name(&self, number: u32) -> &[u8] {
-        self.names.get(number as usize).map_or(&[], |n| n)
+        let names = &self.names[(number % SHARDS) as usize];
+        names.get((number / SHARDS) as usize).map_or(&[], |name| name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::walk::RawId;
     use super::*;
 
     fn id(n: u8) -> ObjectId {
         ObjectId::from_bytes(&[n; 20]).unwrap()
     }
 
+    static IDS: [[u8; 20]; 256] = {
+        let (mut ids, mut n) = ([[0; 20]; 256], 0);
+        while n < 256 {
+            ids[n] = [n as u8; 20];
+            n += 1;
+        }
+        ids
+    };
+
     fn tree(entries: &[(&str, &str, u8)]) -> Vec<u8> {
         entries.iter().flat_map(|(m, n, i)| [m.as_bytes(), b" ", n.as_bytes(), &[0], &[*i; 20]].concat()).collect()
     }
 
     fn object(n: u8, data: &[u8]) -> Object<'_> {
-        Object { id: id(n), kind: Kind::Tree, data, first: true, wanted: true }
+        Object { id: RawId::new(&IDS[usize::from(n)]).unwrap(), kind: Kind::Tree, data, first: true, wanted: true }
     }
 
     /// Entries of a tree as (name, target), with trees as their id's byte.

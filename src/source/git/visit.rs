@@ -55,7 +55,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
 
     /// Declared size and compressed bytes of the entry of a node in a pack.
     fn packed(&self, node: u32) -> Result<(u64, &'a [u8]), Stop> {
-        let Some((number, offset, end, position)) = self.forest.entry(node) else {
+        let Some((number, offset, end, crc)) = self.forest.entry(node) else {
             return Err("not in a pack".into());
         };
         let pack = &self.store.packs[number];
@@ -63,7 +63,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         let entry = pack.entry(offset)?;
         let raw = entries.get(offset as usize..end as usize).ok_or("entry is cut short")?;
         pack.touch(raw.len());
-        if !pack.built && pack.index.crc(position).is_some_and(|crc| crc != crc32fast::hash(raw)) {
+        if crc.is_some_and(|crc| crc != crc32fast::hash(raw)) {
             // Shown all the same if it can be decoded: better to look at too much.
             let fault = Fault::Damaged("CRC-32 of the entry does not fit");
             self.store.report(Place::Pack(number, offset), self.forest.id(self.store, node), fault, true);
@@ -187,7 +187,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         base: Option<&V::State>,
     ) {
         let children = self.plan.children(node);
-        let Some(id) = self.forest.id(self.store, node) else { return };
+        let Some(id) = self.forest.raw_id(self.store, node) else { return };
         let first = !self.forest.is_duplicate(node);
         let wanted = self.plan.is_wanted(node);
         let object = Object { id, kind, data: &data, first, wanted };
@@ -199,7 +199,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         };
         let state = catch_unwind(AssertUnwindSafe(visit)).ok();
         if state.is_none() {
-            self.store.report(self.forest.place(node), Some(id), Fault::Damaged(PANIC), true);
+            self.store.report(self.forest.place(node), Some(id.get()), Fault::Damaged(PANIC), true);
         }
         if first && wanted {
             desk.seen.objects += 1;

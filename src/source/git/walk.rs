@@ -45,11 +45,33 @@ pub enum Segment {
     },
 }
 
+/// The id of an object where it stands in an index. It is read only when it is asked for: for most objects nobody does, and
+/// that part of the index is seldom in the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct RawId<'a>(&'a [u8]);
+
+impl<'a> RawId<'a> {
+    /// `None` unless there are 20 or 32 bytes.
+    pub fn new(raw: &'a [u8]) -> Option<Self> {
+        matches!(raw.len(), 20 | 32).then_some(Self(raw))
+    }
+
+    /// The bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// A copy.
+    pub fn get(self) -> ObjectId {
+        ObjectId::of(self.0)
+    }
+}
+
 /// An object as the walk shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Object<'a> {
     /// Its id.
-    pub id: ObjectId,
+    pub id: RawId<'a>,
     /// Its kind.
     pub kind: Kind,
     /// Its whole content.

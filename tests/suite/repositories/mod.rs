@@ -105,8 +105,8 @@ pub struct Collect {
 impl Collect {
     pub fn add(&self, object: Object<'_>) -> Vec<u8> {
         if object.wanted {
-            self.seen.lock().unwrap().insert(object.id, (object.kind, object.data.to_vec()));
-            *self.firsts.lock().unwrap().entry(object.id).or_default() += u32::from(object.first);
+            self.seen.lock().unwrap().insert(object.id.get(), (object.kind, object.data.to_vec()));
+            *self.firsts.lock().unwrap().entry(object.id.get()).or_default() += u32::from(object.first);
         } else {
             *self.unwanted.lock().unwrap() += 1;
         }
