@@ -9,6 +9,7 @@ pub mod check;
 pub mod checksum;
 pub mod make;
 mod near;
+mod needed;
 pub mod schema;
 pub mod select;
 

@@ -230,6 +230,10 @@ impl Anchors {
             let Some(start) = at.checked_sub(usize::from(entry.back)).filter(|start| starts.contains(start)) else {
                 return;
             };
+            let eight = text.get(start..).and_then(|rest| rest.first_chunk());
+            if eight.is_some_and(|eight| !entry.may_begin(*eight)) {
+                return;
+            }
             let literal = &self.literals[usize::from(entry.literal)];
             let end = start + literal.folded.len();
             let fits = match text.get(start..end).filter(|_| end <= limit) {

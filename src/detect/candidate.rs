@@ -100,6 +100,9 @@ fn evaluate_rule(
     let after_word = if used.near { at + literal.len() } else { at };
     let from = at.saturating_sub(rule.before);
     let to = (after_word + rule.reach).min(text.len());
+    if rule.needs.is_some_and(|b| memchr::memchr(b, &text[from..to]).is_none()) {
+        return;
+    }
     let regex = rule.regex();
     let (cache, captures) = scratch.of(used.token as usize, regex);
     // What lies outside of the window may be seen for `\b`, but one byte only: the delta-aware scan counts on it.

@@ -5,6 +5,9 @@
 use super::anchors::Literal;
 use super::rare;
 
+/// Sets the bit of case in eight bytes.
+const FOLD: u64 = 0x2020_2020_2020_2020;
+
 /// Literals by their rarest four bytes, or by all three if they have no more.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -24,6 +27,9 @@ pub(super) struct Entry {
     fold: u32,
     /// Bits that count.
     keep: u32,
+    /// The first eight bytes of the literal with case folded roughly, and which of them there are.
+    head: u64,
+    mask: u64,
     /// Where in the literal the bytes stand.
     pub(super) back: u16,
     /// Which literal.
@@ -43,7 +49,11 @@ impl Entry {
             [only] => (at(only), 0),
             _ => (at(&literal.folded) | 0x2020_2020, 0x2020_2020),
         };
-        Self { value: value & keep, fold, keep, back: back as u16, literal: number }
+        let mut eight = [0; 8];
+        eight.iter_mut().zip(&literal.folded).for_each(|(to, from)| *to = *from);
+        let mask = u64::MAX.checked_shr(64 - 8 * literal.folded.len().min(8) as u32).unwrap_or_default();
+        let head = (u64::from_le_bytes(eight) | FOLD) & mask;
+        Self { value: value & keep, fold, keep, head, mask, back: back as u16, literal: number }
     }
 
     /// How many bytes count.
@@ -54,6 +64,12 @@ impl Entry {
     /// The bytes as a number; case may be folded.
     pub(super) fn value(&self) -> u32 {
         self.value
+    }
+
+    /// Whether the literal may begin with these eight bytes.
+    #[inline(always)]
+    pub(super) fn may_begin(&self, eight: [u8; 8]) -> bool {
+        (u64::from_le_bytes(eight) | FOLD) & self.mask == self.head
     }
 
     /// Whether the literal may stand here.

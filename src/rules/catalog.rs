@@ -95,6 +95,8 @@ pub struct TokenRule {
     /// The pattern as written.
     pub pattern: String,
     regex: OnceLock<meta::Regex>,
+    /// A byte that stands in every match and in no anchor: where it is not, the pattern need not be tried.
+    pub needs: Option<u8>,
     /// Names of the pattern's groups, by index.
     pub groups: Vec<Option<String>>,
     /// Index of the group that is the secret; 0 for the whole match.
@@ -314,19 +316,22 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
     }
     let confidence = token.confidence.unwrap_or(if anchored { Confidence::High } else { Confidence::Medium });
     let near = super::near::spellings(literals(&token.near, 3)?);
+    let anchors = literals(&token.anchors, 3)?;
+    let needs = super::needed::byte(&hir, &anchors);
     Ok(TokenRule {
         rule: format!("{issuer}.{}", token.id.get_ref()),
         issuer: issuer.to_owned(),
         id: token.id.get_ref().clone(),
         name: token.name.clone(),
         bound_to: token.bound_to,
-        anchors: literals(&token.anchors, 3)?,
+        anchors,
         near_whole: near.iter().map(|(_, whole)| *whole).collect(),
         near: near.into_iter().map(|(word, _)| word).collect(),
         before: token.before,
         reach,
         pattern: token.regex.get_ref().clone(),
         regex: OnceLock::new(),
+        needs,
         secret_group,
         body_group: group("body").unwrap_or(secret_group),
         encrypted_group: group("encrypted"),
