@@ -393,3 +393,46 @@ fn a_dead_host_of_an_embedded_rule_is_told() {
     let found = one(&output);
     assert_eq!(found["validity"]["state"], "unknown", "{found}");
 }
+
+#[test]
+fn a_json_web_token_is_shown_only_to_an_issuer_that_the_user_names() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let server = Http::start(move |seen| match seen.path() {
+        "/realms/a/.well-known/openid-configuration" => {
+            let realm = format!("http://{}/realms/a", seen.header("host"));
+            http::json(200, json!({ "issuer": realm, "userinfo_endpoint": format!("{realm}/userinfo") }))
+        }
+        "/realms/a/userinfo" if !seen.header("authorization").is_empty() => {
+            http::json(200, json!({ "sub": "4711", "preferred_username": "jane", "email": "jane@corp.example" }))
+        }
+        _ => http::json(404, json!({})),
+    });
+    let token = |issuer: &str| {
+        let claims = json!({ "iss": issuer, "sub": "4711", "exp": 4_102_444_800_u64 });
+        let parts = [json!({ "alg": "RS256", "typ": "JWT" }).to_string(), claims.to_string(), key(issuer).repeat(4)];
+        parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
+    };
+    let bench = Bench::new();
+    let own = bench.file("own", &format!("Authorization: Bearer {}\n", token(&format!("{}/realms/a", server.url()))));
+    let endpoint = format!("jwt.issuer={}", server.url());
+
+    let unasked = one(&bench.run(&["scan", "-fjson", &own]).run());
+    assert_eq!(unasked["validity"]["state"], "unknown");
+    assert!(unasked["validity"]["reason"].as_str().unwrap().contains("--allow-host 127.0.0.1"), "{unasked:#}");
+    assert!(server.seen().is_empty());
+
+    let asked = one(&bench.run(&["scan", "-fjson", "--endpoint", &endpoint, &own]).run());
+    assert_eq!(asked["validity"]["state"], "active", "{asked:#}");
+    assert_eq!(asked["principal"]["login"], "jane");
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].header("authorization"), "", "the first question has no token in it");
+
+    // What says that it comes from elsewhere, or from a host that merely begins alike, is never sent.
+    for issuer in ["https://elsewhere.example/realms/a".to_owned(), format!("{}0/realms/a", server.url())] {
+        let other = bench.file("other", &format!("Authorization: Bearer {}\n", token(&issuer)));
+        let other = one(&bench.run(&["scan", "-fjson", "--endpoint", &endpoint, &other]).run());
+        assert_eq!(other["validity"]["state"], "unknown", "{other:#}");
+    }
+    assert!(server.seen()[2..].iter().all(|seen| seen.header("authorization").is_empty()));
+}

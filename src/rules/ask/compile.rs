@@ -379,7 +379,8 @@ impl Compiler<'_> {
             self.fault(span, "a value is taken from exactly one of `json`, `header`, `regex`, `text`");
         }
         let from = sources.into_iter().next().unwrap_or(PickFrom::Text(Template::default()));
-        Pick { from, split: pick.split.clone().filter(|s| !s.is_empty()) }
+        let after = pick.after.as_ref().map(|t| self.template(t));
+        Pick { from, split: pick.split.clone().filter(|s| !s.is_empty()), after }
     }
 
     fn item(&mut self, spanned: &Spanned<spec::Item>) -> Item {

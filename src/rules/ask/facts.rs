@@ -55,6 +55,8 @@ pub struct Pick {
     pub from: PickFrom,
     /// The value is a list, separated by this.
     pub split: Option<String>,
+    /// Only values that begin with this count, and of them the rest.
+    pub after: Option<Template>,
 }
 
 /// A source of values.

@@ -206,6 +206,8 @@ pub struct Pick {
     pub text: Option<Spanned<String>>,
     /// The value is a list: separated by this (spaces around items are trimmed).
     pub split: Option<String>,
+    /// A template: only values that begin with it count, and of them the rest.
+    pub after: Option<Spanned<String>>,
 }
 
 /// The account behind a credential: where each of its facts is taken from; of several sources the first that has any.

@@ -128,11 +128,11 @@ impl Plan {
     fn order(&mut self, store: &ObjectStore, forest: &Forest) {
         let (mut big, mut small) = (Vec::new(), Vec::new());
         for node in (0..forest.nodes()).filter(|n| self.is_needed(*n) && forest.base(*n) == NONE) {
-            let bytes = u64::from(self.weight(node)).saturating_mul(root_size(store, forest, node));
-            if self.weight(node) >= BIG_NODES && bytes >= BIG_BYTES {
-                big.push((bytes, node));
-            } else {
-                small.push(node);
+            let many = Some(self.weight(node)).filter(|weight| *weight >= BIG_NODES);
+            let bytes = many.map(|weight| u64::from(weight).saturating_mul(root_size(store, forest, node)));
+            match bytes.filter(|bytes| *bytes >= BIG_BYTES) {
+                Some(bytes) => big.push((bytes, node)),
+                None => small.push(node),
             }
         }
         big.sort_by_key(|(bytes, node)| (std::cmp::Reverse(*bytes), *node));

@@ -69,7 +69,11 @@ pub fn values(pick: &Pick, source: Source<'_>, known: &Values) -> Vec<String> {
         Some(by) => value.split(by.as_str()).map(|v| v.trim().to_owned()).collect(),
         None => vec![value],
     });
-    split.filter(|v| !v.is_empty()).collect()
+    let rest = split.filter_map(|value| match &pick.after {
+        Some(after) => value.strip_prefix(after.fill(known, Encode::Plain).ok()?.as_str()).map(str::to_owned),
+        None => Some(value),
+    });
+    rest.filter(|v| !v.is_empty()).collect()
 }
 
 /// Scalars as text; the items of an array of scalars. Numbers that were too large to be read exactly are nothing.
