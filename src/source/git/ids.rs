@@ -168,7 +168,7 @@ impl IdTable {
     }
 }
 
-/// Hasher for small integer keys that are not chosen by anyone: a multiplication, keyed all the same.
+/// Hasher for numbers and names: multiplications, keyed as in [`IdKey`], since names are anybody's choice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuickState(IdKey);
 
