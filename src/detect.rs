@@ -8,6 +8,7 @@ pub mod candidate;
 pub mod comments;
 pub mod decode;
 pub mod delta;
+pub mod escapes;
 pub mod finish;
 pub mod noise;
 mod rare;

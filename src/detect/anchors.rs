@@ -1,8 +1,8 @@
 //! One search for the anchors and near-words of all rules, behind a filter that most bytes never pass.
 //!
 //! Each literal is looked for by its rarest four bytes. The filter looks at four bytes at a time, hashed into a bitmap that fits
-//! the first-level cache; where it says "maybe", the literals that have these bytes are compared. That is several times faster than feeding every byte to an automaton, which a test
-//! holds it against, and takes no time to build.
+//! the first-level cache; where it says "maybe", the literals that have these bytes are compared. That is several times faster
+//! than feeding every byte to an automaton, which a test holds it against, and is built in a few milliseconds.
 //!
 //! Contract: every occurrence of every literal is found, overlapping ones too, wherever the text begins or ends, so that
 //! what was found in a part of a text stays true when that part is copied into another. Literals are cut to

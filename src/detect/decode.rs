@@ -35,7 +35,7 @@ pub struct Decoded {
 /// `cut` is called when a limit left something out.
 pub fn each(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
     base64_runs(text, range.clone(), found, cut);
-    escaped_lines(text, range, found);
+    super::escapes::lines(text, range, found);
 }
 
 /// Widens a range to block borders: to whole lines, and on over lines that are, or were before the change, one block with them.
@@ -97,7 +97,7 @@ pub fn line_end(text: &[u8], at: usize) -> usize {
 }
 
 fn is_base64(b: u8) -> bool {
-    BASE64[usize::from(b)]
+    VALUES[usize::from(b)] < 64
 }
 
 /// Whether eight bytes may all be base64 characters: never no wrongly. Without a branch, since in most texts it would be a toss of a
@@ -111,18 +111,6 @@ fn may_be_base64<const LAST: u8>(bytes: [u8; 8]) -> bool {
     let others = at_least(b'+') & !at_least(LAST + 1);
     (letters | others) & !word & HIGH == HIGH
 }
-
-/// Characters of both base64 alphabets, without padding.
-static BASE64: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut i = 0;
-    while i < 256 {
-        let b = i as u8;
-        table[i] = b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
-        i += 1;
-    }
-    table
-};
 
 fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii()
@@ -344,112 +332,60 @@ fn from_hex(characters: &[u8]) -> Option<Vec<u8>> {
     characters.chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect()
 }
 
-/// Lines with escapes that hide something: `%41`, `\u0041`, `\x41`, `\/`, and `\n`, `\t`, `\r` or a terminal colour right
-/// before a word.
-fn escaped_lines(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded)) {
-    let mut at = range.start;
-    while let Some(hit) = memchr::memchr3(b'\\', b'%', 0x1b, &text[at..range.end]) {
-        let here = at + hit;
-        if !hides(&text[here..range.end]) {
-            // Skip the escaped character too: `\\n` is a backslash and an n.
-            at = (here + if text[here] == b'\\' { 2 } else { 1 }).min(range.end);
-            continue;
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_first_look_dismisses_no_base64() {
+        for b in 0..=255u8 {
+            let eight = [b'A', b'/', b, b'z', b, b'+', b'9', b];
+            assert!(may_be_base64::<b'9'>(eight) || !is_base64(b), "{b:#x}");
+            assert!(may_be_base64::<b'='>(eight) || !is_base64(b) && b != b'=', "{b:#x}");
+            assert!(!may_be_base64::<b'='>(eight) || b.is_ascii_graphic() || b == 0x7f, "{b:#x}");
         }
-        let line = line_start(text, here).max(range.start)..line_end(text, here).min(range.end);
-        let percent = text[here] == b'%';
-        let content = &text[line.clone()];
-        if content.len() <= MAX_BLOCK {
-            let (layer, bytes) = if percent { ("percent", unpercent(content)) } else { ("escape", unescape(content)) };
-            found(Decoded { range: line.clone(), layers: vec![layer], bytes });
-            // The other kind of escape in the same line.
-            let other = if percent { b'\\' } else { b'%' };
-            let more = memchr::memchr_iter(other, content).any(|i| hides(&content[i..]));
-            if more {
-                let (layer, bytes) =
-                    if percent { ("escape", unescape(content)) } else { ("percent", unpercent(content)) };
-                found(Decoded { range: line.clone(), layers: vec![layer], bytes });
+    }
+
+    #[test]
+    fn first_bytes_are_those_of_the_decoder() {
+        for (characters, alphabet) in [(b"+/09AZaz+/AbCdEf", STANDARD), (b"-_09AZaz-_AbCdEf", URL_SAFE)] {
+            assert_eq!(first_bytes(characters).unwrap().as_slice(), alphabet.decode(characters).unwrap());
+        }
+        assert_eq!(first_bytes(b"+/09AZaz+/AbCdE="), None);
+        assert_eq!(first_bytes(b"+/09AZaz+/AbCdE"), None);
+    }
+
+    /// All maximal runs, the obvious way.
+    fn runs(text: &[u8], range: Range<usize>) -> Vec<Range<usize>> {
+        let (mut all, mut start) = (Vec::new(), range.start);
+        for at in range.clone().chain([range.end]) {
+            if at == range.end || !is_base64(text[at]) {
+                all.extend((at - start >= MIN_RUN).then_some(start..at));
+                start = at + 1;
             }
         }
-        at = line.end.max(here + 1);
+        all
     }
-}
 
-/// Whether the escape at the start of `text` can hide part of a token.
-fn hides(text: &[u8]) -> bool {
-    let hex = |range: Range<usize>| text.get(range).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
-    let word = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    match (text[0], text.get(1)) {
-        (0x1b, _) => colour(text).is_some_and(word),
-        (b'%', _) => hex(1..3) && text.get(1).is_some_and(|b| (b'2'..=b'7').contains(b)),
-        (b'\\', Some(b'u')) => text.get(2..4) == Some(b"00") && hex(4..6),
-        (b'\\', Some(b'x')) => hex(2..4),
-        (b'\\', Some(b'/')) => word(2),
-        (b'\\', Some(b'n' | b't' | b'r')) => word(2),
-        _ => false,
-    }
-}
-
-/// Length of the terminal colour sequence at the start of `text`: logs have them right before a value.
-fn colour(text: &[u8]) -> Option<usize> {
-    let parameters =
-        text.strip_prefix(b"\x1b[")?.iter().take(24).take_while(|b| b.is_ascii_digit() || **b == b';').count();
-    (text.get(2 + parameters) == Some(&b'm')).then_some(parameters + 3)
-}
-
-/// `%41` to `A`; everything else stays.
-pub fn unpercent(line: &[u8]) -> Vec<u8> {
-    let nibble = |c: Option<&u8>| c.and_then(|c| (*c as char).to_digit(16)).map(|d| d as u8);
-    let mut out = Vec::with_capacity(line.len());
-    let mut i = 0;
-    while i < line.len() {
-        match (line[i], nibble(line.get(i + 1)), nibble(line.get(i + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                i += 3;
-            }
-            (b, _, _) => {
-                out.push(b);
-                i += 1;
+    proptest! {
+        #[test]
+        fn every_run_is_found(
+            pieces in prop::collection::vec(("[A-Za-z0-9+/_-]{0,60}", "[ .,=:{]|\n|\u{e9}"), 0..12),
+            from in any::<prop::sample::Index>(),
+            to in any::<prop::sample::Index>(),
+        ) {
+            let text: Vec<u8> = pieces.into_iter().flat_map(|(run, other)| (run + &other).into_bytes()).collect();
+            let (from, to) = (from.index(text.len() + 1), to.index(text.len() + 1));
+            for range in [0..text.len(), from.min(to)..from.max(to)] {
+                let (mut found, mut at) = (Vec::new(), range.start);
+                while let Some(run) = next_run(&text, at..range.end) {
+                    at = run.end + 1;
+                    found.push(run);
+                }
+                prop_assert_eq!(found, runs(&text, range));
             }
         }
     }
-    out
-}
-
-/// Backslash escapes of JSON, JavaScript, C and shells to what they mean; unknown ones stay.
-fn unescape(line: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(line.len());
-    let mut i = 0;
-    while i < line.len() {
-        let rest = &line[i..];
-        let hex = |range: Range<usize>| {
-            let digits = std::str::from_utf8(rest.get(range)?).ok()?;
-            u32::from_str_radix(digits, 16).ok()
-        };
-        if let Some(length) = colour(rest) {
-            out.push(b' ');
-            i += length;
-            continue;
-        }
-        let (taken, plain) = match (rest[0], rest.get(1)) {
-            (b'\\', Some(b'n')) => (2, Some(u32::from(b'\n'))),
-            (b'\\', Some(b'r')) => (2, Some(u32::from(b'\r'))),
-            (b'\\', Some(b't')) => (2, Some(u32::from(b'\t'))),
-            (b'\\', Some(c @ (b'/' | b'"' | b'\'' | b'\\'))) => (2, Some(u32::from(*c))),
-            (b'\\', Some(b'x')) => (4, hex(2..4)),
-            (b'\\', Some(b'u')) => (6, hex(2..6)),
-            _ => (1, None),
-        };
-        match plain.and_then(char::from_u32) {
-            Some(c) => {
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                i += taken;
-            }
-            None => {
-                out.push(rest[0]);
-                i += 1;
-            }
-        }
-    }
-    out
 }

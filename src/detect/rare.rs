@@ -3,8 +3,6 @@
 //! A search for literals looks for four bytes of each first, and those should be the ones that stand seldom elsewhere: of
 //! `mailgun`, `ilgu` and not `mail`.
 
-use std::sync::OnceLock;
-
 /// Words that stand often in source code, configuration and prose.
 const WORDS: &str = "\
     aaaa about access account action actions active after alert alias all allow app append application apply are \
@@ -45,7 +43,7 @@ const WORDS: &str = "\
 const CLASSES: usize = 64;
 
 /// What is learnt of [`WORDS`].
-struct Known {
+pub(super) struct Known {
     /// Groups of four letters that stand in a word, sorted.
     fours: Vec<u32>,
     /// Logarithm of how often the second class follows the first.
@@ -53,12 +51,7 @@ struct Known {
 }
 
 impl Known {
-    fn get() -> &'static Self {
-        static KNOWN: OnceLock<Known> = OnceLock::new();
-        KNOWN.get_or_init(Self::new)
-    }
-
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut fours: Vec<u32> = WORDS.split(' ').flat_map(|w| w.as_bytes().windows(4).map(number)).collect();
         fours.sort_unstable();
         let mut pairs = vec![0u16; CLASSES * CLASSES];
@@ -77,6 +70,13 @@ impl Known {
         Self { fours, follows: pairs.chunks(CLASSES).flat_map(row).collect() }
     }
 
+    /// Where in a literal its rarest four bytes begin; 0 if it has no more.
+    pub(super) fn rarest(&self, literal: &[u8]) -> usize {
+        let ranked = literal.windows(4).map(|four| self.rank(four)).enumerate();
+        let rarer = |a: &(usize, f32), b: &(usize, f32)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
+        ranked.min_by(|(_, a), (_, b)| rarer(a, b)).map_or(0, |(at, _)| at)
+    }
+
     /// More for more common ones.
     fn rank(&self, four: &[u8]) -> (usize, f32) {
         let number = number(four);
@@ -92,17 +92,8 @@ fn class(byte: u8) -> usize {
 }
 
 /// Four bytes as a number, with case folded roughly.
-pub(super) fn number(four: &[u8]) -> u32 {
+fn number(four: &[u8]) -> u32 {
     four.first_chunk().map_or(0, |four| u32::from_le_bytes(*four)) | 0x2020_2020
-}
-
-/// Where in a literal its rarest four bytes begin; 0 if it has no more.
-pub(super) fn rarest(literal: &[u8]) -> usize {
-    let known = Known::get();
-    let by_rank =
-        |a: &(usize, (usize, f32)), b: &(usize, (usize, f32))| a.1.0.cmp(&b.1.0).then(a.1.1.total_cmp(&b.1.1));
-    let ranked = literal.windows(4).map(|four| known.rank(four)).enumerate();
-    ranked.min_by(by_rank).map_or(0, |(at, _)| at)
 }
 
 #[cfg(test)]
@@ -114,7 +105,7 @@ mod tests {
         for (literal, rare) in
             [("mailgun", "ilgu"), ("password=x", "rd=x"), ("key", ""), ("abcd", "abcd"), ("http_qj", "tp_q")]
         {
-            let at = rarest(literal.as_bytes());
+            let at = Known::new().rarest(literal.as_bytes());
             assert_eq!(literal.get(at..at + 4).unwrap_or_default(), rare, "{literal}");
         }
     }

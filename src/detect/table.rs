@@ -3,7 +3,7 @@
 //! Contract: [`Table::each`] gives every literal whose chosen bytes these are, and some that are spelt another way.
 
 use super::anchors::Literal;
-use super::rare;
+use super::rare::Known;
 
 /// Sets the bit of case in eight bytes.
 const FOLD: u64 = 0x2020_2020_2020_2020;
@@ -37,8 +37,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(literal: &Literal, number: u16) -> Self {
-        let back = rare::rarest(&literal.folded);
+    fn new(literal: &Literal, number: u16, known: &Known) -> Self {
+        let back = known.rarest(&literal.folded);
         let at = |text: &[u8]| {
             let mut four = [0; 4];
             four.iter_mut().zip(&text[back..]).for_each(|(to, from)| *to = *from);
@@ -83,7 +83,8 @@ impl Table {
     const BITS: u32 = 13;
 
     pub(super) fn new(literals: &[Literal]) -> Self {
-        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16));
+        let known = Known::new();
+        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16, &known));
         let (mut entries, tiny): (Vec<Entry>, Vec<Entry>) = entries.partition(|entry| entry.bytes() >= 3);
         entries.sort_by_key(|e| Self::slot(e.value));
         let starts = (0..=1 << Self::BITS).map(|s| entries.partition_point(|e| Self::slot(e.value) < s) as u16);

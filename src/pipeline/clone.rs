@@ -52,7 +52,7 @@ fn with_credentials(scheme: &str, rest: &str) -> Url {
 }
 
 fn unpercent(text: &str) -> String {
-    let bytes = crate::detect::decode::unpercent(text.as_bytes());
+    let bytes = crate::detect::escapes::unpercent(text.as_bytes());
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if text.contains(':') { text } else { format!("{text}:") }
 }
@@ -73,7 +73,7 @@ pub fn file_url(target: &str) -> Option<Result<PathBuf, String>> {
         return Some(Err("a file URL needs an absolute path: file:///path".into()));
     }
     use std::os::unix::ffi::OsStringExt;
-    let bytes = crate::detect::decode::unpercent(path.as_bytes());
+    let bytes = crate::detect::escapes::unpercent(path.as_bytes());
     Some(Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes))))
 }
 

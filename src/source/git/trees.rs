@@ -99,6 +99,16 @@ struct Shard {
     entries: Vec<Entry>,
 }
 
+/// The table that something with this hash belongs to.
+fn shard_of(hash: u64) -> u32 {
+    (hash >> 58) as u32 % SHARDS
+}
+
+/// The number of what is `local` in a table.
+fn joined(local: u32, shard: u32) -> u32 {
+    local.saturating_mul(SHARDS).saturating_add(shard)
+}
+
 /// Names of entries, each with its number among those of its table.
 #[derive(Debug, Default)]
 struct Names {
@@ -152,17 +162,17 @@ impl<'a> TreeBuilder<'a> {
 
     fn number(&self, id: &[u8]) -> TreeNumber {
         let hash = self.key.hash(id);
-        let shard = (hash >> 58) as u32 % SHARDS;
+        let shard = shard_of(hash);
         let mut table = self.shard(shard);
         let (local, new) = table.ids.insert_hashed(hash, id);
         if new {
             table.spans.push(UNSEEN);
         }
-        local.saturating_mul(SHARDS).saturating_add(shard)
+        joined(local, shard)
     }
 
     fn name(&self, name: &[u8]) -> u32 {
-        let shard = (self.key.hash(name) >> 58) as u32 % SHARDS;
+        let shard = shard_of(self.key.hash(name));
         let mut names = self.names[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let local = names.numbers.get(name).copied().unwrap_or_else(|| {
             let (shared, number): (Arc<[u8]>, u32) = (name.into(), names.list.len() as u32);
@@ -170,7 +180,7 @@ impl<'a> TreeBuilder<'a> {
             names.numbers.insert(shared, number);
             number
         });
-        local.saturating_mul(SHARDS).saturating_add(shard)
+        joined(local, shard)
     }
 
     /// Keeps an entry if it matters.
@@ -239,9 +249,9 @@ impl Trees {
     /// The number of a tree that was seen or named.
     pub fn find(&self, id: &[u8]) -> Option<TreeNumber> {
         let hash = self.key.hash(id);
-        let shard = (hash >> 58) as u32 % SHARDS;
+        let shard = shard_of(hash);
         let local = self.shards[shard as usize].ids.get(id)?;
-        Some(local.saturating_mul(SHARDS).saturating_add(shard))
+        Some(joined(local, shard))
     }
 
     /// Which trees may hold something wanted, or may lack something, themselves or below: all others need not be looked at.
@@ -382,5 +392,26 @@ mod tests {
         assert_eq!(shown(&trees, (good.len() - 1) as u8).unwrap().len(), 1);
         // Two cuts fall between entries.
         assert_eq!(notes.take().1, [(NoteKind::GitDamaged, good.len() as u64 - 2)]);
+    }
+
+    #[test]
+    fn warm_is_what_leads_to_something_wanted_or_lacking() {
+        let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(200)]));
+        let builder = TreeBuilder::new(20, &wanted, &notes);
+        // 1 holds 2, and so on, deeper than there are rounds; 150 holds the blob, 160 and 162 nothing, 170 a tree that is not here.
+        let chain = (1..150).map(|n| (n, "40000", n + 1));
+        let others = [(150, "100644", 200), (160, "40000", 162), (162, "100644", 9), (170, "40000", 171)];
+        for (n, mode, below) in chain.chain(others) {
+            builder.whole(object(n, &tree(&[(mode, "x", below)])), false);
+        }
+        let trees = builder.finish();
+        let warm = trees.warm();
+        let is = |n: u8| warm[trees.find(&[n; 20]).unwrap() as usize];
+        assert!((1..=150).all(is) && is(170) && is(171));
+        let (cold, shallow) = (TreeBuilder::new(20, &wanted, &notes), [(160, "40000", 162), (162, "100644", 9)]);
+        for (n, mode, below) in shallow {
+            cold.whole(object(n, &tree(&[(mode, "x", below)])), false);
+        }
+        assert!(cold.finish().warm().iter().all(|warm| !warm));
     }
 }
