@@ -106,6 +106,7 @@ fn finding(i: usize, people: usize) -> Finding {
         fingerprint: Fingerprinter::default().of(value.as_bytes()),
         secret: Secret::new(value.as_bytes()),
         parts: vec![],
+        secrets: Vec::new(),
         encrypted: false,
         bound_to: BoundTo::User,
         checked: Checked {

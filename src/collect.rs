@@ -26,6 +26,8 @@ pub struct Credential {
     pub secret: Secret,
     /// Parts seen beside it, all at one place.
     pub parts: BTreeMap<String, Vec<u8>>,
+    /// Further secrets that it only works with, seen at the same place.
+    pub secrets: Vec<(String, Secret)>,
     /// The best confidence of its hits.
     pub confidence: Confidence,
     /// Protected by a passphrase.
@@ -103,8 +105,8 @@ impl Collected {
         known.confidence = known.confidence.max(hit.confidence);
         // Threads come in any order, and the report must not depend on it: the fullest set, of equal ones the smallest.
         let parts: BTreeMap<String, Vec<u8>> = hit.parts.into_iter().collect();
-        if (parts.len(), Reverse(&parts)) > (known.parts.len(), Reverse(&known.parts)) {
-            known.parts = parts;
+        if rank(&parts, &hit.secrets) > rank(&known.parts, &known.secrets) {
+            (known.parts, known.secrets) = (parts, hit.secrets);
         }
         // Pieces of a long text overlap: the same place may be seen twice.
         if !self.seen.insert((hash(origin), credential, hit.span.start)) {
@@ -133,12 +135,21 @@ impl Collected {
                 token: hit.token,
                 secret: hit.secret.clone(),
                 parts: BTreeMap::new(),
+                secrets: Vec::new(),
                 confidence: hit.confidence,
                 encrypted: hit.encrypted,
             });
         }
         number
     }
+}
+
+/// The fuller, then the smaller, the higher.
+fn rank<'a>(
+    parts: &'a BTreeMap<String, Vec<u8>>,
+    secrets: &'a [(String, Secret)],
+) -> (usize, Reverse<&'a BTreeMap<String, Vec<u8>>>, Reverse<Vec<&'a [u8]>>) {
+    (parts.len() + secrets.len(), Reverse(parts), Reverse(secrets.iter().map(|(_, s)| s.expose()).collect()))
 }
 
 fn hash(origin: &Origin) -> u64 {

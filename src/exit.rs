@@ -113,6 +113,7 @@ mod tests {
             fingerprint: Fingerprinter::default().of(b"x"),
             secret: Secret::new(b"x"),
             parts: vec![],
+            secrets: Vec::new(),
             encrypted: false,
             bound_to: BoundTo::None,
             checked: Checked { validity, ..Checked::default() },

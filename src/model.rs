@@ -153,6 +153,8 @@ pub struct Hit {
     pub secret: Secret,
     /// Further parts by name: an access key id, a user name, a host. Not secret by themselves.
     pub parts: Vec<(String, Vec<u8>)>,
+    /// Further secrets that it only works with, by name: a session token, a consumer secret.
+    pub secrets: Vec<(String, Secret)>,
     /// How sure.
     pub confidence: Confidence,
     /// Where in the text it starts and ends.
@@ -304,6 +306,8 @@ pub struct Finding {
     pub secret: Secret,
     /// Further parts by name (access key id, user, host): shown as they are.
     pub parts: Vec<(String, Vec<u8>)>,
+    /// Further secrets that it only works with, by name (a session token): shown as [`secret`](Self::secret) is.
+    pub secrets: Vec<(String, Secret)>,
     /// A private key that is protected by a passphrase.
     pub encrypted: bool,
     /// Whose authority a credential of this type carries.

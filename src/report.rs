@@ -22,6 +22,8 @@ use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
 
 use crate::model::{Finding, Location, PlaceKind, Report};
+use crate::notes::printable;
+use crate::secret::Secret;
 use mask::Mask;
 
 pub use json::findings;
@@ -111,7 +113,15 @@ impl<'a> Shown<'a> {
 
     /// A part of a credential as text.
     fn part(&self, finding: &Finding, value: &[u8]) -> String {
-        style::part(value, (!self.options.show_secrets).then(|| finding.secret.expose()))
+        let secrets = std::iter::once(&finding.secret).chain(finding.secrets.iter().map(|(_, secret)| secret));
+        let hidden: Vec<&[u8]> =
+            if self.options.show_secrets { Vec::new() } else { secrets.map(Secret::expose).collect() };
+        style::part(value, &hidden)
+    }
+
+    /// A secret as text: itself if the user wants to see it and it is here.
+    fn value(&self, secret: &Secret) -> String {
+        if self.options.show_secrets && !secret.is_withheld() { printable(secret.expose()) } else { secret.redacted() }
     }
 
     /// Members of archives with secrets cut out of their names.

@@ -18,6 +18,14 @@ struct Draft<'a> {
     confidence: Confidence,
     /// The parts it was paired with, and the ids of their token types.
     parts: Vec<(&'a Match, &'a str)>,
+    /// The secrets that it only works with, and the names that its rule gives them.
+    secrets: Vec<(&'a Match, &'a str)>,
+}
+
+impl<'a> Draft<'a> {
+    fn alone(found: &'a Match, rule: &'a TokenRule, confidence: Confidence) -> Self {
+        Self { found, rule, confidence, parts: Vec::new(), secrets: Vec::new() }
+    }
 }
 
 impl Draft<'_> {
@@ -48,11 +56,13 @@ impl Scanner {
         parts.sort_by_key(|m| (m.start, m.end, m.token));
         parts.dedup_by_key(|m| (m.start, m.end, m.token));
         let mut used = vec![false; parts.len()];
+        let mut others: Vec<&Match> = matches.iter().filter(|m| !rule_of(m).part).collect();
+        others.sort_by_key(|m| (m.start, m.end, m.token));
         let mut drafts = Vec::new();
         for found in matches.iter().filter(|m| !rule_of(m).part) {
             let rule = rule_of(found);
             let Some(pair) = &rule.pair else {
-                drafts.push(Draft { found, rule, confidence: found.confidence, parts: Vec::new() });
+                drafts.push(Draft::alone(found, rule, found.confidence));
                 continue;
             };
             let wanted = |m: &Match| pair.with.contains(&TokenIndex(m.token));
@@ -70,10 +80,14 @@ impl Scanner {
                         Some(at)
                     });
                     let joined = std::iter::once(i).chain(also).map(|i| (parts[i], rule_of(parts[i]).id.as_str()));
-                    drafts.push(Draft { found, rule, confidence, parts: joined.collect() });
+                    let secrets = pair.secrets.iter().filter_map(|(name, tokens)| {
+                        let wanted = |m: &Match| tokens.contains(&TokenIndex(m.token));
+                        Some((others[nearest(&others, found, pair.within, wanted)?], name.as_str()))
+                    });
+                    drafts.push(Draft { found, rule, confidence, parts: joined.collect(), secrets: secrets.collect() });
                 }
                 None if pair.required => {}
-                None => drafts.push(Draft { found, rule, confidence: found.confidence, parts: Vec::new() }),
+                None => drafts.push(Draft::alone(found, rule, found.confidence)),
             }
         }
         for (found, _) in parts.iter().zip(&used).filter(|(_, used)| !**used) {
@@ -83,7 +97,7 @@ impl Scanner {
                 Alone::Low => Confidence::Low,
                 Alone::Drop => continue,
             };
-            drafts.push(Draft { found, rule, confidence, parts: Vec::new() });
+            drafts.push(Draft::alone(found, rule, confidence));
         }
         drafts
     }
@@ -182,6 +196,11 @@ fn hit(text: &[u8], draft: &Draft<'_>, lines: &mut Lines<'_>) -> Hit {
             None => Secret::new(&text[start..end]),
         },
         parts,
+        secrets: draft
+            .secrets
+            .iter()
+            .map(|(m, name)| ((*name).to_owned(), Secret::new(&text[m.start as usize..m.end as usize])))
+            .collect(),
         confidence: draft.confidence,
         span: lines.span(start, end),
         encoding: Vec::new(),

@@ -76,12 +76,13 @@ pub(super) struct Job {
     pub ask: Arc<Ask>,
     pub secret: Secret,
     pub parts: BTreeMap<String, Vec<u8>>,
+    pub secrets: Vec<(String, Secret)>,
     pub endpoints: Endpoints,
 }
 
 impl Job {
     pub fn credential(&self) -> Credential<'_> {
-        Credential { secret: self.secret.expose(), parts: &self.parts }
+        Credential { secret: self.secret.expose(), parts: &self.parts, secrets: &self.secrets }
     }
 
     /// Its issuer at its addresses.
@@ -94,8 +95,8 @@ impl Job {
 
     /// Whether the same question would be asked.
     fn asks_the_same(&self, other: &Self) -> bool {
-        (&self.issuer, &self.secret, &self.parts, &self.endpoints)
-            == (&other.issuer, &other.secret, &other.parts, &other.endpoints)
+        (&self.issuer, &self.secret, &self.parts, &self.secrets, &self.endpoints)
+            == (&other.issuer, &other.secret, &other.parts, &other.secrets, &other.endpoints)
             && format!("{:?}", self.ask.verify) == format!("{:?}", other.ask.verify)
     }
 }
@@ -162,7 +163,7 @@ pub(super) fn prepare(finding: &Finding, ask: Option<&Arc<Ask>>, asking: &Asking
     }
     let Some(ask) = ask else { return Err(reason(None, "there is no known way to ask")) };
     let parts: BTreeMap<String, Vec<u8>> = finding.parts.iter().cloned().collect();
-    let credential = Credential { secret: finding.secret.expose(), parts: &parts };
+    let credential = Credential { secret: finding.secret.expose(), parts: &parts, secrets: &finding.secrets };
     let identity = offline::identity(ask, &credential);
     if finding.encrypted {
         return Err(reason(identity, "protected by a passphrase"));
@@ -186,6 +187,7 @@ pub(super) fn prepare(finding: &Finding, ask: Option<&Arc<Ask>>, asking: &Asking
         issuer,
         secret: finding.secret.clone(),
         parts,
+        secrets: finding.secrets.clone(),
         endpoints,
         ask: ask.clone(),
     })
@@ -264,7 +266,9 @@ fn ask(findings: &mut [Finding], jobs: Vec<Job>, asking: &Asking, cache: &mut Ca
             let job = &jobs[i];
             let credential = job.credential();
             let mut checked = steps::verify(&job.ask, &credential, &job.endpoints, &polite.of(&job.issuer), now).await;
-            echo::cut(&mut checked, job.secret.expose());
+            for secret in std::iter::once(&job.secret).chain(job.secrets.iter().map(|(_, secret)| secret)) {
+                echo::cut(&mut checked, secret.expose());
+            }
             where_asked(job, &mut checked);
             (i, checked)
         };

@@ -56,6 +56,7 @@ pub fn build(
             fingerprint: context.request.fingerprinter.of(credential.secret.expose()),
             secret: credential.secret,
             parts: credential.parts.into_iter().collect(),
+            secrets: credential.secrets,
             encrypted: credential.encrypted,
             bound_to: rule.bound_to,
             checked: Checked::default(),

@@ -3,18 +3,18 @@
 //! Contract: a value is taken only if its fingerprint is that of the report. Nothing is cloned and no process is started: what is
 //! not on this machine any more is told, finding by finding.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::sink::TextSink;
-use crate::collect::Collector;
+use crate::collect::{Collector, Credential};
 use crate::detect::Scanner;
 use crate::model::{Checked, Confidence, How, Location, ObjectId, PlaceKind, Report, Target, Validity};
 use crate::notes::Notes;
 use crate::rules::SharedCatalog;
-use crate::secret::{Fingerprint, Fingerprinter, Secret};
+use crate::secret::{Fingerprint, Fingerprinter};
 use crate::source::git::discover::discover;
 use crate::source::git::store::ObjectStore;
 use crate::source::{Limits, stdin};
@@ -28,9 +28,6 @@ enum From {
     File(PathBuf),
     Object(usize, ObjectId),
 }
-
-/// A value, with the parts that stand beside it.
-type Found = (Secret, BTreeMap<String, Vec<u8>>);
 
 /// Fills in the values of a report's findings. Gives how many were read again; the others are unknown and say why.
 pub fn values(
@@ -81,9 +78,10 @@ fn fill(
             }
         }
         match reader.found.get(&(finding.rule.clone(), finding.fingerprint)) {
-            Some((secret, parts)) => {
-                finding.secret = secret.clone();
-                finding.parts = parts.clone().into_iter().collect();
+            Some(found) => {
+                finding.secret = found.secret.clone();
+                finding.parts = found.parts.clone().into_iter().collect();
+                finding.secrets = found.secrets.clone();
                 count += 1;
             }
             None => otherwise(&mut finding.checked, why),
@@ -115,7 +113,8 @@ struct Reader<'a> {
     notes: &'a Arc<Notes>,
     stores: HashMap<usize, Option<ObjectStore>>,
     read: HashSet<From>,
-    found: HashMap<(String, Fingerprint), Found>,
+    /// Values, with what stands beside them.
+    found: HashMap<(String, Fingerprint), Credential>,
 }
 
 impl Reader<'_> {
@@ -147,7 +146,7 @@ impl Reader<'_> {
         for credential in collector.take().credentials {
             let rule = self.scanner.catalog().token(credential.token).rule.clone();
             let fingerprint = self.fingerprinter.of(credential.secret.expose());
-            self.found.insert((rule, fingerprint), (credential.secret, credential.parts));
+            self.found.insert((rule, fingerprint), credential);
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Contract: what he says is a credential is one: with a token type named, the whole text is the value if nothing in it fits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::sink::TextSink;
-use crate::collect::Collector;
+use crate::collect::{Collector, Credential};
 use crate::detect::Scanner;
 use crate::model::{Checked, Confidence, Finding, Location, PeopleFiles, PlaceKind, Report, Target, TextSpan};
 use crate::notes::Notes;
@@ -24,7 +25,7 @@ pub fn find(
     fingerprinter: &Fingerprinter,
     notes: &Arc<Notes>,
 ) -> Result<Report, String> {
-    let named = rule.map(|r| catalog.find(r).map(|(_, t)| t).ok_or_else(|| no_rule(r))).transpose()?;
+    let named = rule.map(|r| catalog.find(r).ok_or_else(|| no_rule(r))).transpose()?;
     let scanner = Scanner::new(catalog.clone(), Confidence::Low);
     let collector = Collector::default();
     stdin::scan(&mut &text[..], 0, &Limits::default(), notes, &TextSink::new(&scanner, &collector, notes));
@@ -36,23 +37,28 @@ pub fn find(
     };
     for (number, credential) in collected.credentials.into_iter().enumerate() {
         let rule = catalog.token(credential.token);
-        if rule.part || named.is_some_and(|n| n.rule != rule.rule) {
+        if rule.part || named.is_some_and(|(_, n)| n.rule != rule.rule) {
             continue;
         }
         let places = collected.files.iter().filter(|(_, p)| p.credential as usize == number);
         let locations =
             places.map(|(origin, place)| at(place.span, origin.member.clone(), place.encoding.clone())).collect();
-        let known =
-            (credential.secret, credential.parts.into_iter().collect(), credential.encrypted, credential.confidence);
-        report.findings.push(finding(catalog, rule, known, locations, fingerprinter));
+        report.findings.push(finding(catalog, rule, credential, locations, fingerprinter));
     }
     if report.findings.is_empty() {
         let value = text.trim_ascii();
-        let Some(rule) = named.filter(|_| !value.is_empty()) else {
+        let Some((token, rule)) = named.filter(|_| !value.is_empty()) else {
             return Err("no token type fits; --type ISSUER.TYPE says what it is".into());
         };
         let span = TextSpan { start: 0, end: text.len() as u64, line: 1, column: 1, end_line: 1, end_column: 1 };
-        let known = (Secret::new(value), Vec::new(), false, Confidence::Low);
+        let known = Credential {
+            token,
+            secret: Secret::new(value),
+            parts: BTreeMap::new(),
+            secrets: Vec::new(),
+            confidence: Confidence::Low,
+            encrypted: false,
+        };
         report.findings.push(finding(catalog, rule, known, vec![at(span, vec![], vec![])], fingerprinter));
     }
     Ok(report)
@@ -66,12 +72,10 @@ fn at(span: TextSpan, member: Vec<String>, encoding: Vec<&'static str>) -> Locat
     Location { target: 0, kind: PlaceKind::Stdin, path: Vec::new(), member, span, encoding, git: None }
 }
 
-type Known = (Secret, Vec<(String, Vec<u8>)>, bool, Confidence);
-
 fn finding(
     catalog: &Catalog,
     rule: &TokenRule,
-    (secret, parts, encrypted, confidence): Known,
+    credential: Credential,
     locations: Vec<Location>,
     fingerprinter: &Fingerprinter,
 ) -> Finding {
@@ -81,11 +85,12 @@ fn finding(
         name: rule.name.clone(),
         issuer: issuer.name.clone(),
         docs: issuer.docs.clone(),
-        confidence,
-        fingerprint: fingerprinter.of(secret.expose()),
-        secret,
-        parts,
-        encrypted,
+        confidence: credential.confidence,
+        fingerprint: fingerprinter.of(credential.secret.expose()),
+        secret: credential.secret,
+        parts: credential.parts.into_iter().collect(),
+        secrets: credential.secrets,
+        encrypted: credential.encrypted,
         bound_to: rule.bound_to,
         checked: Checked::default(),
         owned: None,

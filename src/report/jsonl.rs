@@ -108,7 +108,7 @@ impl<'a> Line<'a> {
             account: Account::of(shown, finding),
             fingerprint: finding.fingerprint,
             redacted: finding.secret.redacted(),
-            secret: SecretView::new(shown, finding),
+            secret: SecretView::new(shown, &finding.secret),
             encrypted: finding.encrypted,
             severity: owned.as_ref().map(|o| o.severity),
             owner: owner.map(Person::title),

@@ -121,6 +121,13 @@ struct TargetDoc {
 }
 
 #[derive(Deserialize)]
+struct FurtherDoc {
+    redacted: String,
+    secret: Option<String>,
+    secret_base64: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct FindingDoc {
     rule: String,
     name: String,
@@ -138,6 +145,8 @@ struct FindingDoc {
     secret: Option<String>,
     secret_base64: Option<String>,
     parts: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, FurtherDoc>,
     encrypted: bool,
     severity: Option<Severity>,
     owner: Option<Owner>,
@@ -241,10 +250,14 @@ pub fn target(name: String, kind: &str) -> Target {
     Target { name, kind, root: None, people: PeopleFiles::default() }
 }
 
+/// A value if the report has it, else what it shows of it.
+fn secret(redacted: &str, text: Option<String>, base64: Option<String>) -> Secret {
+    let value = text.map(String::into_bytes).or_else(|| BASE64.decode(base64?).ok());
+    value.map_or_else(|| Secret::withheld(redacted), |v| Secret::new(&v))
+}
+
 impl FindingDoc {
     fn into_finding(self) -> Finding {
-        let value = self.secret.map(String::into_bytes);
-        let value = value.or_else(|| BASE64.decode(self.secret_base64?).ok());
         let owned = self.owner.map(|owner| Owned {
             owner,
             posture: self.posture.unwrap_or_default(),
@@ -258,8 +271,13 @@ impl FindingDoc {
             docs: self.docs,
             confidence: self.confidence,
             fingerprint: self.fingerprint,
-            secret: value.map_or_else(|| Secret::withheld(&self.redacted), |v| Secret::new(&v)),
+            secret: secret(&self.redacted, self.secret, self.secret_base64),
             parts: self.parts.into_iter().map(|(name, value)| (name, value.into_bytes())).collect(),
+            secrets: self
+                .secrets
+                .into_iter()
+                .map(|(n, s)| (n, secret(&s.redacted, s.secret, s.secret_base64)))
+                .collect(),
             encrypted: self.encrypted,
             bound_to: self.bound_to,
             checked: Checked {

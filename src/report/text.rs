@@ -110,11 +110,8 @@ impl Block<'_> {
         let name = printable(title(f).as_bytes());
         writeln!(self.out, "{}  {}", style.bold(name), style.dim(printable(f.rule.as_bytes())))?;
         let mark = if f.encrypted { " (encrypted: protected by a passphrase)" } else { "" };
-        if self.shown.options.show_secrets {
-            self.line("secret", format_args!("{}{mark}", printable(f.secret.expose())))?;
-        } else {
-            self.line("value", format_args!("{}{mark}", f.secret.redacted()))?;
-        }
+        let label = if self.shown.options.show_secrets { "secret" } else { "value" };
+        self.line(label, format_args!("{}{mark}", self.shown.value(&f.secret)))?;
         self.line("confidence", style.confidence(f.confidence))?;
         let reason = match &f.checked.validity {
             Validity::Unknown(reason) => self.safe(reason),
@@ -181,6 +178,9 @@ impl Block<'_> {
         let (shown, finding) = (self.shown, self.finding);
         for (name, value) in &finding.parts {
             self.line(&printable(name.as_bytes()), shown.part(finding, value))?;
+        }
+        for (name, secret) in &finding.secrets {
+            self.line(&printable(name.as_bytes()), shown.value(secret))?;
         }
         if let Some(docs) = &finding.docs {
             self.line("docs", printable(docs.as_bytes()))?;

@@ -16,7 +16,7 @@ use crate::model::{
     BoundTo, CommitInfo, Confidence, Finding, How, Location, ObjectId, PlaceKind, Principal, Report, Signature,
     Validity,
 };
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Secret};
 use owned::OwnedView;
 
 /// Name and version of this program.
@@ -53,12 +53,26 @@ pub(super) struct SecretView {
 }
 
 impl SecretView {
-    pub fn new(shown: &Shown<'_>, finding: &Finding) -> Self {
-        if !shown.options.show_secrets {
+    pub fn new(shown: &Shown<'_>, secret: &Secret) -> Self {
+        if !shown.options.show_secrets || secret.is_withheld() {
             return Self { secret: None, secret_base64: None };
         }
-        let Bytes { text, base64 } = Bytes::new(finding.secret.expose());
+        let Bytes { text, base64 } = Bytes::new(secret.expose());
         Self { secret: base64.is_none().then_some(text), secret_base64: base64 }
+    }
+}
+
+/// A secret that another one only works with.
+#[derive(Serialize)]
+pub(super) struct FurtherSecret {
+    redacted: String,
+    #[serde(flatten)]
+    secret: SecretView,
+}
+
+impl FurtherSecret {
+    fn new(shown: &Shown<'_>, secret: &Secret) -> Self {
+        Self { redacted: secret.redacted(), secret: SecretView::new(shown, secret) }
     }
 }
 
@@ -267,6 +281,8 @@ pub(super) struct Head<'a> {
     #[serde(flatten)]
     secret: SecretView,
     parts: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a str, FurtherSecret>,
     encrypted: bool,
     #[serde(flatten)]
     owned: Option<OwnedView>,
@@ -289,7 +305,8 @@ impl<'a> Head<'a> {
             validity: ValidityView::new(shown, &finding.checked.validity),
             fingerprint: finding.fingerprint,
             redacted: finding.secret.redacted(),
-            secret: SecretView::new(shown, finding),
+            secret: SecretView::new(shown, &finding.secret),
+            secrets: finding.secrets.iter().map(|(n, s)| (n.as_str(), FurtherSecret::new(shown, s))).collect(),
             parts: finding.parts.iter().map(|(name, value)| (name.as_str(), shown.part(finding, value))).collect(),
             encrypted: finding.encrypted,
             owned: OwnedView::of(shown, finding),

@@ -153,6 +153,8 @@ pub struct PairRule {
     pub with: Vec<TokenIndex>,
     /// Further ones, of each of which the nearest joins.
     pub also: Vec<TokenIndex>,
+    /// Secrets that it only works with: name, and the token types of which the nearest joins.
+    pub secrets: Vec<(String, Vec<TokenIndex>)>,
     /// Bytes that may lie between.
     pub within: usize,
     /// No finding without it.
@@ -239,8 +241,27 @@ impl Catalog {
                 found.collect()
             };
             let (with, also) = (indices(&pair.0.with), indices(&pair.0.also));
+            let mut secrets = Vec::new();
+            for (name, ids) in &pair.0.secrets {
+                let groups = &self.tokens[base + i].part_groups;
+                if name == "secret"
+                    || pair.0.with.iter().chain(&pair.0.also).any(|part| part == name)
+                    || groups.iter().any(|(group, _)| group == name)
+                {
+                    faults.push(text.fault(pair.1.clone(), format!("`{name}` is the name of a part already")));
+                }
+                for id in ids {
+                    if !file.tokens.iter().any(|t| t.get_ref().id.get_ref() == id && !t.get_ref().part) {
+                        let message = format!("`{id}` is no token of this file without `part = true`");
+                        faults.push(text.fault(pair.1.clone(), message));
+                    }
+                }
+                // One that is not wanted in this run does not join.
+                let found = ids.iter().filter_map(|id| kept.iter().position(|t| t.id.get_ref() == id));
+                secrets.push((name.clone(), found.map(|at| TokenIndex((base + at) as u32)).collect()));
+            }
             self.tokens[base + i].pair =
-                Some(PairRule { with, also, within: pair.0.within, required: pair.0.required });
+                Some(PairRule { with, also, secrets, within: pair.0.within, required: pair.0.required });
         }
         let info = IssuerInfo {
             id: issuer.clone(),
@@ -390,6 +411,7 @@ pub fn part_names(token: &Token) -> Result<BTreeSet<String>, String> {
     let own = groups.into_iter().flatten().filter(|g| !OWN_GROUPS.contains(&g.as_str()) && !used.contains(&g));
     Ok(own
         .chain(token.pair.iter().flat_map(|p| [p.get_ref().with.clone(), p.get_ref().also.clone()].concat()))
+        .chain(token.pair.iter().flat_map(|p| p.get_ref().secrets.keys().cloned()))
         .collect())
 }
 

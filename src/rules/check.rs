@@ -128,7 +128,9 @@ fn run(scanner: &Scanner, file: &RuleFile, test: &Test, round: u64, scratch: &mu
             return Err(format!("expected encrypted = {}", !hit.encrypted));
         }
         for (name, want) in &expect.parts {
-            let got = hit.parts.iter().find(|(n, _)| n == name).map(|(_, v)| String::from_utf8_lossy(v).into_owned());
+            let parts = hit.parts.iter().map(|(n, v)| (n, v.as_slice()));
+            let mut parts = parts.chain(hit.secrets.iter().map(|(n, s)| (n, s.expose())));
+            let got = parts.find(|(n, _)| *n == name).map(|(_, v)| String::from_utf8_lossy(v).into_owned());
             let want = expander.text(want)?;
             if got.as_deref() != Some(want.as_str()) {
                 return Err(format!("part `{name}` is {got:?}, expected {want:?}"));

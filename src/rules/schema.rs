@@ -207,6 +207,10 @@ pub struct Pair {
     /// Further ones: where one of `with` is there, the nearest of each of these joins, too.
     #[serde(default)]
     pub also: Vec<String>,
+    /// Further secrets that it only works with (a session token): names, and token ids of this file that are findings of
+    /// their own. Where one of `with` is there, the nearest of each list joins by that name; it is shown redacted.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Vec<String>>,
     /// How many bytes may lie between them.
     pub within: usize,
     /// Whether there is no finding without it.

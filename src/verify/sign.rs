@@ -9,6 +9,7 @@ mod aws;
 mod azure;
 mod key;
 mod oci;
+mod ovh;
 mod parts;
 mod tc3;
 mod token;
@@ -106,6 +107,7 @@ pub fn apply(sign: &Sign, values: &Values, request: &mut Outgoing, now: i64) -> 
         Scheme::Acs3 => acs3::sign(values, request, now),
         Scheme::Tc3 => tc3::sign(values, request, now),
         Scheme::Oci => oci::sign(values, request, now),
+        Scheme::Ovh => ovh::sign(values, request, now),
     }
 }
 

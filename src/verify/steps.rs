@@ -16,6 +16,7 @@ use super::transport::{Answer, Failure, Outgoing, Transport};
 use super::{offline, sign, times};
 use crate::model::{Checked, How, Principal, Validity};
 use crate::rules::ask::{Ask, Auth, Call, Encode, Request, Step, Unfilled, Values};
+use crate::secret::Secret;
 
 /// A credential that is asked about or acted on.
 #[derive(Clone, Copy)]
@@ -24,6 +25,8 @@ pub struct Credential<'a> {
     pub secret: &'a [u8],
     /// Its parts by name.
     pub parts: &'a BTreeMap<String, Vec<u8>>,
+    /// Further secrets that it only works with, by name.
+    pub secrets: &'a [(String, Secret)],
 }
 
 /// Where each endpoint of the rule is, by name: one or more sites, or why there is none.
@@ -45,6 +48,9 @@ pub(super) fn plain(credential: &Credential<'_>, now: i64) -> Values {
     // A part that took no text is none.
     for (name, value) in credential.parts.iter().filter(|(_, value)| !value.is_empty()) {
         values.set(name.clone(), value);
+    }
+    for (name, secret) in credential.secrets.iter().filter(|(_, secret)| !secret.expose().is_empty()) {
+        values.set(name.clone(), secret.expose());
     }
     values
 }
@@ -89,7 +95,9 @@ pub async fn verify<T: Transport>(
                 unknown = None;
                 break;
             }
-            Said::Inactive(_) => last = Some(result),
+            // A site that says why knows the credential; one that does not may be the wrong one.
+            Said::Inactive(remark) if last.is_none() || remark.is_some() => last = Some(result),
+            Said::Inactive(_) => {}
             Said::Unknown(_) => unknown = unknown.or(Some(result)),
         }
     }
@@ -137,9 +145,15 @@ impl<T: Transport> Run<'_, T> {
     async fn ask(&mut self, steps: &[Step]) -> (Said, Option<Principal>) {
         let mut verdict: Option<Said> = None;
         let mut principal = Principal::default();
+        let mut missing = Vec::new();
         for step in steps {
-            if !self.wanted(step) {
-                continue;
+            match self.wanted(step) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(lacks) => {
+                    missing.push(lacks);
+                    continue;
+                }
             }
             match self.one(step, verdict.is_some(), &mut principal).await {
                 Ok(None) => {}
@@ -150,13 +164,24 @@ impl<T: Transport> Run<'_, T> {
                 Err(reason) => return (Said::Unknown(reason), None),
             }
         }
-        let nothing = "none of the ways to ask fits what is known of this credential";
-        (verdict.unwrap_or_else(|| Said::Unknown(nothing.into())), Some(principal))
+        let nothing = || {
+            missing.dedup();
+            let why = if missing.is_empty() { String::new() } else { format!(": {}", missing.join(", ")) };
+            Said::Unknown(format!("none of the ways to ask fits what is known of this credential{why}"))
+        };
+        (verdict.unwrap_or_else(nothing), Some(principal))
     }
 
     /// Whether `when` lets a step take place.
-    fn wanted(&self, step: &Step) -> bool {
-        step.when.as_ref().is_none_or(|w| w.fill(&self.values, Encode::Plain).is_ok_and(|t| !t.is_empty()))
+    ///
+    /// # Errors
+    /// What is not known, in words.
+    fn wanted(&self, step: &Step) -> Result<bool, String> {
+        let Some(when) = &step.when else { return Ok(true) };
+        match when.fill(&self.values, Encode::Plain) {
+            Ok(text) => Ok(!text.is_empty()),
+            Err(lacks) => Err(lacks.to_string()),
+        }
     }
 
     /// One step: a verdict if it gives one, else its captures.

@@ -56,7 +56,7 @@ impl Leaked {
     }
 
     fn credential(&self) -> Credential<'_> {
-        Credential { secret: self.secret.as_bytes(), parts: &self.parts }
+        Credential { secret: self.secret.as_bytes(), parts: &self.parts, secrets: &[] }
     }
 
     pub fn act(&self, way: &str) -> Acted {
@@ -67,7 +67,7 @@ impl Leaked {
     pub fn act_on(&self, way: &str, secrets: &[&str]) -> Acted {
         let (network, way) = (network(), self.ask.way(way).unwrap());
         let parts = &self.parts;
-        let all: Vec<_> = secrets.iter().map(|s| Credential { secret: s.as_bytes(), parts }).collect();
+        let all: Vec<_> = secrets.iter().map(|s| Credential { secret: s.as_bytes(), parts, secrets: &[] }).collect();
         block_on(steps::act(steps::Mode::Act, &self.ask, way, &all, &self.admin, &self.endpoints, &network, now()))
     }
 

@@ -60,7 +60,7 @@ fn oracle_asks_as_the_user() {
     let ask = ask("oracle", "api-signing-key");
     let parts =
         parts(&[("user-ocid", "ocid1.user.x"), ("tenancy-ocid", "ocid1.tenancy.x"), ("region", "eu-frankfurt-1")]);
-    let credential = Credential { secret: pem.as_bytes(), parts: &parts };
+    let credential = Credential { secret: pem.as_bytes(), parts: &parts, secrets: &[] };
     let verify = |status, body| {
         let transport = Replay::new([reply(status, body)]);
         let checked = run(steps::verify(&ask, &credential, &endpoints(&ask, &credential), &transport, NOW)).unwrap();
@@ -85,7 +85,7 @@ fn google_compares_the_public_half_and_ends_the_key_with_itself() {
     let parts = parts(&[("service-account-email", email), ("private_key_id", "0c4f")]);
     // As it stands in JSON.
     let secret = pem.trim_end().replace('\n', "\\n");
-    let credential = Credential { secret: secret.as_bytes(), parts: &parts };
+    let credential = Credential { secret: secret.as_bytes(), parts: &parts, secrets: &[] };
     let modulus = unsprawl::verify::sign::PrivateKey::read(&pem).unwrap().modulus().unwrap();
     let places = endpoints(&ask, &credential);
     let verify = |n: &str| {

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use unsprawl::model::*;
 use unsprawl::notes::is_harmless;
 use unsprawl::report::{Format, Options, Style, summary};
+use unsprawl::secret::Secret;
 
 fn schema(text: &str) -> Validator {
     let schema: Value = serde_json::from_str(text).unwrap();
@@ -329,6 +330,11 @@ fn echo(text: &str, secret: &[u8], active: bool) -> Checked {
     Checked { validity, remark: one(), how: How::Asked, at: Some(MAY), principal, identity }
 }
 
+/// The secret that a secret of the property test only works with.
+fn further(secret: &[u8]) -> Vec<u8> {
+    secret.iter().rev().copied().collect()
+}
+
 fn hostile_finding() -> impl Strategy<Value = Finding> {
     let level = prop::sample::select(vec![Confidence::Medium, Confidence::High, Confidence::Certain]);
     (secret(), level, text(), text(), hostile(), any::<bool>()).prop_flat_map(
@@ -338,7 +344,9 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
                     (part.clone(), value.clone()),
                     ("url".into(), [b"x://u:", &*secret, b"@h"].concat()),
                     ("itself".into(), [b"<", &*secret, b">"].concat()),
+                    ("other".into(), further(&secret)),
                 ],
+                secrets: vec![(part.clone(), Secret::new(&further(&secret))), ("empty".into(), Secret::new(b""))],
                 encrypted,
                 docs: encrypted.then(|| part.clone()),
                 checked: echo(&reason, &secret, encrypted),
@@ -353,8 +361,8 @@ fn hostile_report() -> impl Strategy<Value = Report> {
     let numbers = (any::<i64>(), any::<[u64; 7]>());
     (prop::collection::vec(hostile_finding(), 0..4), text(), text(), numbers).prop_map(
         |(findings, name, detail, (started, n))| {
-            let secrets: Vec<String> =
-                findings.iter().map(|f| String::from_utf8_lossy(f.secret.expose()).into_owned()).collect();
+            let values = findings.iter().flat_map(|f| [f.secret.expose().to_vec(), further(f.secret.expose())]);
+            let secrets: Vec<String> = values.map(|v| String::from_utf8_lossy(&v).into_owned()).collect();
             let detail = format!("{detail}{}", secrets.join(" "));
             Report {
                 started,
@@ -415,6 +423,7 @@ proptest! {
             prop_assert!(output.chars().all(|c| c == '\n' || is_harmless(c)), "{i}: {output:?}");
             for finding in report.findings.iter().filter(|_| i < 5) {
                 prop_assert!(!leaks(output, finding.secret.expose()), "{i}: {output}");
+                prop_assert!(!leaks(output, &further(finding.secret.expose())), "{i}: {output}");
             }
         }
     }

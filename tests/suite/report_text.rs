@@ -23,6 +23,7 @@ fn everything_as_text() {
       fingerprint  ab0a3bc710fab89c
       user         deploy\u{1b}[31m
       url          https://bob:(redacted)@db.example.org/x
+      session      a-se…(28)
       docs         https://docs.example.org/tokens#revoke it
       introduced   010101010101  2024-05-01T10:00:00+02:00  Jane <jane@example.org>
       removed      090909090909  impossible date (9223372036854775747 s since 1970)  Jane <jane@example.org>

@@ -97,6 +97,9 @@ fn keyed(key: &Key, job: &Job) -> Keyed {
     for (name, value) in &job.parts {
         items.extend([name.as_bytes(), value.as_slice()]);
     }
+    for (name, secret) in &job.secrets {
+        items.extend([name.as_bytes(), secret.expose()]);
+    }
     items.push(b"at");
     for endpoint in job.endpoints.values().flatten().flatten() {
         items.push(endpoint.url.as_bytes());

@@ -120,7 +120,7 @@ fn item(
     let choice = choose(&ask, decided.wish, decided.way.as_deref(), ready);
     let shown = |way: &&Way| planned(way, issuer, planning.admin);
     let parts = finding.parts.iter().cloned().collect();
-    let credential = Credential { secret: finding.secret.expose(), parts: &parts };
+    let credential = Credential { secret: finding.secret.expose(), parts: &parts, secrets: &finding.secrets };
     let endpoints = asking.places.resolve(issuer, &ask, &credential);
     let mut decided_by = decided.by;
     if let Some(remark) = &choice.remark {

@@ -246,6 +246,12 @@ fn given(
                     None => finding.parts.push((name.clone(), value.clone())),
                 }
             }
+            for (name, secret) in &fit.secrets {
+                match finding.secrets.iter_mut().find(|(n, _)| n == name) {
+                    Some((_, known)) => known.clone_from(secret),
+                    None => finding.secrets.push((name.clone(), secret.clone())),
+                }
+            }
         }
     }
     Ok(())

@@ -212,6 +212,7 @@ fn whoever_may_own_it_is_an_owner() {
         fingerprint: Fingerprinter::default().of(b"x"),
         secret: Secret::new(b"x"),
         parts: vec![],
+        secrets: Vec::new(),
         encrypted: false,
         bound_to: BoundTo::User,
         checked,

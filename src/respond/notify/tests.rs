@@ -31,6 +31,7 @@ pub fn finding(secret: &[u8], path: &str, name: &str, login: &str) -> Finding {
         fingerprint: Fingerprinter::default().of(secret),
         secret: Secret::new(secret),
         parts: vec![],
+        secrets: Vec::new(),
         encrypted: false,
         bound_to: BoundTo::User,
         checked: Checked { validity: Validity::Active, principal: Some(principal), ..Checked::default() },

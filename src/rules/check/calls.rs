@@ -36,7 +36,7 @@ pub(super) fn run(
     let mut expander = Expander::new(scanner.catalog(), file, test, round);
     let credential = credential(scanner, file, test, &mut expander, scratch)?;
     expander.ask_about(credential.clone());
-    let asked = steps::Credential { secret: &credential.secret, parts: &credential.parts };
+    let asked = steps::Credential { secret: &credential.secret, parts: &credential.parts, secrets: &[] };
     let now = jiff::Timestamp::now().as_second();
     let endpoints = endpoints(ask, test, &steps::values(ask, &asked, now), &mut expander)?;
     let replies =
@@ -91,7 +91,10 @@ fn credential(
                 return Err(format!("a call needs one finding of `{}`, not {}: {shown}", test.token, ours.len()));
             }
             let hit = ours.remove(0);
-            Credential { secret: hit.secret.expose().to_vec(), parts: hit.parts.into_iter().collect() }
+            // Made values: what is secret about them need not be kept apart.
+            let secrets = hit.secrets.into_iter().map(|(name, secret)| (name, secret.expose().to_vec()));
+            let parts = hit.parts.into_iter().chain(secrets).collect();
+            Credential { secret: hit.secret.expose().to_vec(), parts }
         }
     };
     for (name, value) in &test.parts {

@@ -43,7 +43,7 @@ fn settings(flags: &[(&str, &str)], env: &[(&str, &str)], file: &[(&str, &str)],
 /// Where `api` is: the URLs, those that are configured with a `!`.
 fn at(settings: &Settings, endpoint: &str, parts: &[(&str, &str)]) -> Result<String, String> {
     let parts = parts.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect();
-    let found = settings.resolve("acme", &ask(endpoint), &Credential { secret: b"x", parts: &parts });
+    let found = settings.resolve("acme", &ask(endpoint), &Credential { secret: b"x", parts: &parts, secrets: &[] });
     let shown = |e: &ResolvedEndpoint| format!("{}{}", e.url, if e.configured { "!" } else { "" });
     found["api"].clone().map(|urls| urls.iter().map(shown).collect::<Vec<_>>().join(" "))
 }

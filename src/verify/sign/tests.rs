@@ -292,3 +292,15 @@ fn fields_of_a_scheme_are_checked() {
     assert!(check("with = 'azure-cosmos'\nkey = 'a'\nlifetime = 60").is_err());
     assert!(toml::from_str::<Sign>("with = 'magic'").is_err());
 }
+
+#[test]
+fn ovh_as_sha1sum_does() {
+    // printf 'AS+CK+GET+https://eu.api.ovh.com/1.0/auth/currentCredential++1440938160' | sha1sum, and with a body.
+    let rule = "with = 'ovh'\nkey = 'AK'\nsecret = 'AS'\nconsumer = 'CK'";
+    let out = signed(rule, request(Method::Get, "https://eu.api.ovh.com/1.0/auth/currentCredential", &[], ""), NOW);
+    assert_eq!(header(&out, "x-ovh-signature"), "$1$9134935f410a8bc03f86bb2faa6b39a307c0d2d6");
+    let told = ["x-ovh-application", "x-ovh-consumer", "x-ovh-timestamp"].map(|name| header(&out, name));
+    assert_eq!(told, ["AK", "CK", "1440938160"]);
+    let out = signed(rule, request(Method::Post, "https://eu.api.ovh.com/1.0/x?a=1", &[], "{\"a\":1}"), NOW);
+    assert_eq!(header(&out, "x-ovh-signature"), "$1$a301891ecfb3dc2ef5f8dc377f29acda8f420132");
+}

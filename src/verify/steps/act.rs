@@ -92,7 +92,7 @@ pub async fn act<T: Transport>(
     let mut run = Run { values: known, endpoints, site: 0, transport, asked: false, endless: ask.endless, now };
     let wanted: Vec<&Step> = way.steps.iter().collect();
     for (i, step) in wanted.iter().enumerate() {
-        if !run.wanted(step) {
+        if !run.wanted(step).unwrap_or(false) {
             continue;
         }
         let last = i + 1 == wanted.len();

@@ -26,7 +26,7 @@ fn endpoints(urls: &[&str]) -> Endpoints {
 
 fn asked(ask: &Ask, org: &[(&str, &str)], to: &Endpoints, replies: Vec<Played>) -> (Checked, Vec<String>) {
     let (transport, parts) = (Replay::new(replies), parts(org));
-    let credential = Credential { secret: b"xyz_ac0123456789", parts: &parts };
+    let credential = Credential { secret: b"xyz_ac0123456789", parts: &parts, secrets: &[] };
     let checked = replay::run(verify(ask, &credential, to, &transport, NOW)).unwrap();
     assert_eq!(transport.left(), 0, "replies that nobody asked for");
     (checked, transport.sent().into_iter().map(|s| format!("{:?} {}", s.method, s.url)).collect())
@@ -165,7 +165,8 @@ const DELETE: &str = "revoke = [\"w\"]\n[revoke.w]\ntitle = \"Delete\"\nby = \"a
 
 fn acted(ask: &Ask, secrets: &[&[u8]], replies: Vec<Played>) -> (Acted, Vec<String>) {
     let (transport, none) = (Replay::new(replies), BTreeMap::new());
-    let credentials: Vec<Credential<'_>> = secrets.iter().map(|secret| Credential { secret, parts: &none }).collect();
+    let credentials: Vec<Credential<'_>> =
+        secrets.iter().map(|secret| Credential { secret, parts: &none, secrets: &[] }).collect();
     let admin = BTreeMap::from([("token".to_owned(), zeroize::Zeroizing::new(ADMIN.to_owned()))]);
     let to = endpoints(&["https://a.example.com"]);
     let acted = replay::run(act(Mode::Act, ask, &ask.revoke[0], &credentials, &admin, &to, &transport, NOW)).unwrap();
@@ -241,7 +242,7 @@ fn a_batch_takes_many_and_a_single_call_one() {
 fn an_administrator_brings_his_own() {
     let way = ask(DELETE);
     let none = BTreeMap::new();
-    let credential = Credential { secret: b"xyz_ac0123456789", parts: &none };
+    let credential = Credential { secret: b"xyz_ac0123456789", parts: &none, secrets: &[] };
     let transport = Replay::default();
     let one = [credential];
     let to = endpoints(&["https://a.example.com"]);

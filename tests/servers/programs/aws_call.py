@@ -1,4 +1,4 @@
-"""aws_call.py URL CALL ARGUMENTS: one call of IAM through boto3, as whoever the environment says; prints the answer as JSON."""
+"""aws_call.py URL [SERVICE:]CALL ARGUMENTS: one call (of IAM) through boto3, as whoever the environment says; prints the answer as JSON."""
 
 import json
 import sys
@@ -6,5 +6,6 @@ import sys
 import boto3
 
 url, call, arguments = sys.argv[1:]
-iam = boto3.client("iam", endpoint_url=url, region_name="us-east-1")
-print(json.dumps(getattr(iam, call)(**json.loads(arguments)), default=str))
+service, _, call = call.rpartition(":")
+client = boto3.client(service or "iam", endpoint_url=url, region_name="us-east-1")
+print(json.dumps(getattr(client, call)(**json.loads(arguments)), default=str))

@@ -70,6 +70,7 @@ pub fn finding(rule: &str, confidence: Confidence, secret: &[u8], locations: Vec
         fingerprint: Fingerprinter::default().of(secret),
         secret: Secret::new(secret),
         parts: vec![],
+        secrets: Vec::new(),
         encrypted: false,
         bound_to: BoundTo::None,
         checked: checked(Validity::Unknown("not checked".into())),
@@ -104,6 +105,7 @@ fn rich() -> Finding {
             ("user".into(), b"deploy\x1b[31m".to_vec()),
             ("url".into(), b"https://bob:hunter2@db.example.org/x".to_vec()),
         ],
+        secrets: vec![("session".into(), Secret::new(b"a-session-that-belongs-to-it"))],
         exposure: Some(Exposure {
             introduced: Some(commit(1, MAY)),
             removed: Some(commit(9, i64::MAX - 60)),

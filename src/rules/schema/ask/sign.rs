@@ -76,6 +76,8 @@ pub enum Scheme {
     Tc3,
     /// Oracle Cloud: RSA over the request line, the date and the host. `fingerprint` comes from the key if empty.
     Oci,
+    /// OVHcloud: the application's key and secret, and the consumer key.
+    Ovh,
 }
 
 impl Scheme {
@@ -90,6 +92,7 @@ impl Scheme {
             Self::Acs3 => (&["action", "version", "key_id", "secret"], &["session"]),
             Self::Tc3 => (&["action", "version", "service", "key_id", "secret"], &[]),
             Self::Oci => (&["tenancy", "user", "key"], &["fingerprint"]),
+            Self::Ovh => (&["key", "secret", "consumer"], &[]),
         }
     }
 }
