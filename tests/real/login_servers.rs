@@ -1,4 +1,5 @@
 //! Log-ins at real servers on loopback: `tests/servers/run start postgres mariadb redis rabbitmq ldap smtp` starts them.
+//! Mail over TLS stands in `mail.rs`.
 //! Without them each test says that it was skipped; under CI=true that is a failure.
 //!
 //! Each account is made for the test, found to work with its right owner, then ended at the server, and found not to work.

@@ -20,6 +20,7 @@ mod accounts;
 mod aws;
 mod directories;
 mod login_servers;
+mod mail;
 mod owner_story;
 mod respond_accounts;
 mod respond_approvals;

@@ -62,6 +62,12 @@ impl Server {
         self.fact("url")
     }
 
+    /// What it has said so far, in its log.
+    pub fn log(&self) -> String {
+        let log = home().join("log").join(format!("{}.log", self.name));
+        String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned()
+    }
+
     /// A request to the server's URL.
     pub fn request(&self, method: &str, path: &str) -> Request {
         Request::to(&self.url(), method, path)

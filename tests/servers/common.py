@@ -263,6 +263,15 @@ class Place:
         self.folders.append(str(folder))
         return folder, user
 
+    def certificate(self, *names):
+        """(key, certificate) of its own for 127.0.0.1, which only those trust who are told to; `names` are further subject names."""
+        key, certificate = self.data / "tls.key", self.data / "tls.pem"
+        subject = ",".join(["IP:127.0.0.1", "DNS:localhost", *names])
+        request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+        request += ["-subj", "/CN=127.0.0.1", "-addext", f"subjectAltName={subject}", "-addext", "basicConstraints=critical,CA:FALSE"]
+        self.call(*request, "-keyout", key, "-out", certificate)
+        return key, certificate
+
     def environment(self, extra=None):
         """Nobody's configuration has a say: a home of its own, the path, and what is given."""
         return {"PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin", "HOME": str(self.data), "LANG": "C.UTF-8", **(extra or {})}

@@ -20,11 +20,8 @@ def start(place, tls=False):
     hashed = place.call("slappasswd", "-n", "-s", password)
     lines, more, urls = "", {}, ""
     if tls:
-        # A certificate of its own, for `ldaps://` and StartTLS; a test writes the name in another way.
-        names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-        key, certificate = place.data / "tls.key", place.data / "tls.pem"
-        request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
-        place.call(*request, "-subj", "/CN=127.0.0.1", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
+        # For `ldaps://` and StartTLS; a test writes the name in another way.
+        key, certificate = place.certificate()
         lines = f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {key}\n"
         more = {"tls_url": f"ldaps://127.0.0.1:{common.free_port()}", "ca": str(certificate)}
         urls = f" {more['tls_url']}"

@@ -1,4 +1,7 @@
-"""A mail server that takes AUTH LOGIN and PLAIN: aiosmtpd. Its users stand in a file; what it is sent it keeps."""
+"""A mail server that takes AUTH LOGIN and PLAIN: aiosmtpd. Its users stand in a file; what it is sent it keeps.
+
+It offers no TLS; `smtps` does.
+"""
 
 import json
 
@@ -7,9 +10,14 @@ import common
 PYTHON = True
 
 
-def start(place):
+def start(place, python=None, tls=False):
     port = common.free_port()
     users = place.write("users.json", json.dumps({}))
-    place.spawn(place.python(), common.HERE / "programs" / "smtp.py", port, users, place.data / "mail")
+    more, words = {}, []
+    if tls:
+        key, certificate = place.certificate("IP:::ffff:127.0.0.1")
+        more = {"tls_port": common.free_port(), "ca": str(certificate)}
+        words = [key, certificate, more["tls_port"]]
+    place.spawn(python or place.python(), common.HERE / "programs" / "smtp.py", port, users, place.data / "mail", *words)
     place.wait_port(port)
-    return {"address": f"127.0.0.1:{port}", "port": port, "users": str(users), "mail": str(place.data / "mail")}
+    return {"address": f"127.0.0.1:{port}", "port": port, "users": str(users), "mail": str(place.data / "mail"), **more}
