@@ -145,11 +145,9 @@ impl Collected {
 }
 
 /// The fuller, then the smaller, the higher.
-fn rank<'a>(
-    parts: &'a BTreeMap<String, Vec<u8>>,
-    secrets: &'a [(String, Secret)],
-) -> (usize, Reverse<&'a BTreeMap<String, Vec<u8>>>, Reverse<Vec<&'a [u8]>>) {
-    (parts.len() + secrets.len(), Reverse(parts), Reverse(secrets.iter().map(|(_, s)| s.expose()).collect()))
+fn rank<'a>(parts: &'a BTreeMap<String, Vec<u8>>, secrets: &'a [(String, Secret)]) -> impl Ord + use<'a> {
+    let values: Vec<&[u8]> = secrets.iter().map(|(_, secret)| secret.expose()).collect();
+    (parts.len() + secrets.len(), Reverse(parts), Reverse(values))
 }
 
 fn hash(origin: &Origin) -> u64 {

@@ -7,7 +7,11 @@
 mod acs3;
 mod aws;
 mod azure;
+mod cdp;
+mod duo;
+mod exo2;
 mod key;
+mod oauth1;
 mod oci;
 mod ovh;
 mod parts;
@@ -107,6 +111,10 @@ pub fn apply(sign: &Sign, values: &Values, request: &mut Outgoing, now: i64) -> 
         Scheme::Acs3 => acs3::sign(values, request, now),
         Scheme::Tc3 => tc3::sign(values, request, now),
         Scheme::Oci => oci::sign(values, request, now),
+        Scheme::Duo => duo::sign(values, request, now),
+        Scheme::Exo2 => exo2::sign(values, request, now),
+        Scheme::Oauth1 => oauth1::sign(values, request, now),
+        Scheme::Cdp => cdp::sign(values, request, now),
         Scheme::Ovh => ovh::sign(values, request, now),
     }
 }

@@ -18,8 +18,11 @@ use unsprawl::verify::transport::Reply;
 const NOW: i64 = 1_767_225_600;
 
 fn key() -> Option<String> {
-    let made =
-        Command::new("openssl").args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]).output();
+    made(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
+}
+
+fn made(arguments: &[&str]) -> Option<String> {
+    let made = Command::new("openssl").args(arguments).output();
     let Ok(made) = made else {
         assert!(std::env::var_os("CI").is_none(), "openssl is needed");
         eprintln!("skipped: openssl is not installed");
@@ -115,4 +118,31 @@ fn google_compares_the_public_half_and_ends_the_key_with_itself() {
     assert_eq!(act("disable", vec![token(), reply(403, "{}")]).0, Outcome::Refused);
     let (outcome, sent) = act("disable", vec![reply(400, r#"{"error":"invalid_grant"}"#)]);
     assert_eq!((outcome, sent.len()), (Outcome::Gone, 1));
+}
+
+#[test]
+fn coinbase_asks_what_the_key_may_do() {
+    let Some(pem) = made(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"]) else { return };
+    let ask = ask("coinbase", "private-key");
+    let (organisation, key) = ("3f0c8a1e-0000-4000-8000-0000000000aa", "5d2c8a31-0000-4000-8000-0000000000bb");
+    let name = format!("organizations/{organisation}/apiKeys/{key}");
+    let parts = parts(&[("key-name", &name)]);
+    // As it stands in the key's JSON file.
+    let secret = pem.replace('\n', "\\n");
+    let credential = Credential { secret: secret.as_bytes(), parts: &parts, secrets: &[] };
+    let verify = |status, body| {
+        let transport = Replay::new([reply(status, body)]);
+        let checked = run(steps::verify(&ask, &credential, &endpoints(&ask, &credential), &transport, NOW)).unwrap();
+        (checked, transport.sent())
+    };
+    let (checked, sent) = verify(200, r#"{"can_view":true,"can_trade":false,"portfolio_uuid":"p"}"#);
+    assert_eq!(checked.validity, Validity::Active);
+    let principal = checked.principal.unwrap();
+    assert_eq!((principal.organisation.as_deref(), principal.key_id.as_deref()), (Some(organisation), Some(key)));
+    assert_eq!(sent[0].url, "https://api.coinbase.com/api/v3/brokerage/key_permissions");
+    let authorization = &sent[0].headers.iter().find(|(n, _)| n == "authorization").unwrap().1;
+    assert!(authorization.starts_with("Bearer eyJ") && authorization.split('.').count() == 3);
+    assert_eq!(verify(401, "Unauthorized").0.validity, Validity::Inactive);
+    assert!(matches!(verify(403, "{}").0.validity, Validity::Unknown(_)));
+    assert!(matches!(verify(200, "<html></html>").0.validity, Validity::Unknown(_)));
 }

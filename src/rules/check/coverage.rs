@@ -84,7 +84,7 @@ pub(super) fn check(text: &FileText, file: &RuleFile, asks: &BTreeMap<String, As
 /// Whether a step is signed with a private key.
 fn keyed(steps: &[Spanned<Step>]) -> bool {
     let signs = steps.iter().filter_map(|s| s.get_ref().request.as_ref()?.sign.as_ref());
-    signs.into_iter().any(|sign| matches!(sign.get_ref().with, Scheme::Jwt | Scheme::Oci))
+    signs.into_iter().any(|sign| matches!(sign.get_ref().with, Scheme::Jwt | Scheme::Oci | Scheme::Cdp))
 }
 
 fn validity(test: &Test) -> Option<&str> {

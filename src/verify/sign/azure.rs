@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use zeroize::Zeroizing;
 
-use super::parts::{Target, header, hmac256, http_date, method, percent, set_header};
+use super::parts::{Target, header, hmac256, http_date, method, percent, set_header, unpercent};
 use super::{Unsigned, Values};
 use crate::verify::transport::Outgoing;
 
@@ -100,25 +100,4 @@ const LAX: GeneralPurpose =
 /// A key in base64.
 fn decoded(key: &str) -> Result<Zeroizing<Vec<u8>>, Unsigned> {
     LAX.decode(key).map(Zeroizing::new).map_err(|_| Unsigned::Key("the key is not base64"))
-}
-
-/// Percent-decodes; what is no escape stays.
-fn unpercent(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -1,6 +1,6 @@
 //! Private keys as they leak: PEM with line ends, with `\n` escapes, or run together.
 //!
-//! Contract: reads RSA (PKCS #1 and #8, 2048 to 4096 bits) and P-256 (PKCS #8) keys that no passphrase protects. The key
+//! Contract: reads RSA (PKCS #1 and #8, 2048 to 4096 bits) and P-256 (SEC 1 and PKCS #8) keys that no passphrase protects. The key
 //! is never shown; what is told is its public half.
 
 use base64::Engine;
@@ -21,6 +21,9 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
+
+/// AlgorithmIdentifier of id-ecPublicKey with prime256v1.
+const P256: &[u8] = &[48, 19, 6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 8, 42, 134, 72, 206, 61, 3, 1, 7];
 
 /// Most characters of a key that is looked at: a key of 16,384 bits has 13,000.
 const MOST: usize = 32 * 1024;
@@ -48,14 +51,14 @@ impl PrivateKey {
         let (label, body) = body(pem).ok_or(Unsigned::Key("the private key is not PEM"))?;
         let der = LAX.decode(&*body).map(Zeroizing::new).map_err(|_| Unsigned::Key("the private key is damaged"))?;
         let rsa = |made: Result<RsaKeyPair, _>| made.map(|pair| Self::Rsa(Box::new(pair))).ok();
+        let p256 = |der: &[u8]| {
+            let made = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &SystemRandom::new());
+            made.map(|pair| Self::P256(Box::new(pair))).ok()
+        };
         let read = match label {
             "RSA PRIVATE KEY" => rsa(RsaKeyPair::from_der(&der)),
-            "PRIVATE KEY" => rsa(RsaKeyPair::from_pkcs8(&der)).or_else(|| {
-                let random = SystemRandom::new();
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random)
-                    .map(|pair| Self::P256(Box::new(pair)))
-                    .ok()
-            }),
+            "PRIVATE KEY" => rsa(RsaKeyPair::from_pkcs8(&der)).or_else(|| p256(&der)),
+            "EC PRIVATE KEY" => p256(&in_pkcs8(&der)),
             _ => None,
         };
         read.ok_or(Unsigned::Key("the private key is damaged, or of a kind that is not used here"))
@@ -117,9 +120,8 @@ impl PrivateKey {
     /// # Errors
     /// None for keys that were read.
     pub fn public_der(&self) -> Result<Vec<u8>, Unsigned> {
-        // AlgorithmIdentifier of rsaEncryption with NULL; of id-ecPublicKey with prime256v1.
+        // AlgorithmIdentifier of rsaEncryption with NULL.
         const RSA: &[u8] = &[48, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
-        const P256: &[u8] = &[48, 19, 6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 8, 42, 134, 72, 206, 61, 3, 1, 7];
         let (algorithm, key) = match self {
             Self::Rsa(_) => {
                 let parts = self.components()?;
@@ -168,6 +170,13 @@ fn body(pem: &str) -> Option<(&str, Zeroizing<String>)> {
         }
     }
     Some((label, out))
+}
+
+/// A P-256 key of RFC 5915 (`EC PRIVATE KEY`) as PKCS #8 has it. Another curve inside is for the reader to refuse.
+fn in_pkcs8(key: &[u8]) -> Zeroizing<Vec<u8>> {
+    let inner = Zeroizing::new(der(4, key));
+    let content = Zeroizing::new([&[2, 1, 0], P256, inner.as_slice()].concat());
+    Zeroizing::new(der(48, &content))
 }
 
 /// One DER value.

@@ -304,3 +304,82 @@ fn ovh_as_sha1sum_does() {
     let out = signed(rule, request(Method::Post, "https://eu.api.ovh.com/1.0/x?a=1", &[], "{\"a\":1}"), NOW);
     assert_eq!(header(&out, "x-ovh-signature"), "$1$a301891ecfb3dc2ef5f8dc377f29acda8f420132");
 }
+
+#[test]
+fn oauth1_as_rfc_5849_signs() {
+    // The values of section 1.2. Its signature is without `oauth_version`, which X asks for: these were made by a few lines of
+    // Python that give the signature of the RFC for the parameters of the RFC.
+    let values: Values = [
+        ("consumer_key", "dpf43f3p2l4k3l03"),
+        ("consumer_secret", "kd94hf93k423kf44"),
+        ("token", "nnch734d00sl2jdk"),
+        ("token_secret", "pfkkdhi9sl3r4s00"),
+    ]
+    .map(|(name, value)| (name.to_owned(), Zeroizing::new(value.to_owned())))
+    .into_iter()
+    .collect();
+    let url = "http://photos.example.net/photos?file=vacation.jpg&size=original";
+    let mut call = request(Method::Get, url, &[], "");
+    oauth1::sign_once(&values, &mut call, 137_131_202, "chapoH").unwrap();
+    let told = header(&call, "authorization").to_owned();
+    assert!(told.starts_with("OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", oauth_nonce=\"chapoH\", "), "{told}");
+    assert!(told.ends_with("oauth_signature=\"1IAE9RzK%2BDqSqVTdQ%2F0zWANXVzs%3D\""), "{told}");
+    // What stands encoded in the address is signed once encoded.
+    let url = "https://api.x.com/1.1/a.json?q=caf%C3%A9,%20b&include=true";
+    let mut call = request(Method::Post, url, &[], "");
+    oauth1::sign_once(&values, &mut call, 137_131_202, "chapoH").unwrap();
+    let told = header(&call, "authorization").to_owned();
+    assert!(told.ends_with("oauth_signature=\"wFGsyd9EfJ3za2q8tR0%2FvG8qd9I%3D\""), "{told}");
+    let mut call = request(Method::Post, url, &[], "a=b");
+    assert!(oauth1::sign_once(&values, &mut call, NOW, "n").is_err());
+}
+
+#[test]
+fn duo_and_exoscale_as_python_signs() {
+    let rule = "with = 'duo'\nkey = 'DIX'\nsecret = 'sk'";
+    let url = "https://API-1.duosecurity.com/auth/v2/x?b=2&a=1%201";
+    let out = signed(rule, request(Method::Get, url, &[], ""), NOW);
+    assert_eq!(header(&out, "date"), "Sun, 30 Aug 2015 12:36:00 -0000");
+    assert_eq!(
+        header(&out, "authorization"),
+        "Basic RElYOjBjMTY5ZTM0NjMwZjY0YjMwY2FhNDk3YzE5ZDk3MWY3MzFlYjQ5OTI3OWQyOTlmMTI5YzBlNjg3MjU5N2IyZGY3OWVlY2M3MzU4ODhlOGRkZTM2MWMwOTZhM2E5NDAxMDQzZWJmMmFiOTQwOGExNDFlNTllMTZjMTRjYWVhOGRj"
+    );
+    let rule = "with = 'exo2'\nkey = 'EXOx'\nsecret = 's'";
+    let url = "https://api-ch-gva-2.exoscale.com/v2/resource/a?p1=v1&p2=v2";
+    let out = signed(rule, request(Method::Get, url, &[], ""), NOW);
+    let told = "EXO2-HMAC-SHA256 credential=EXOx,signed-query-args=p1;p2,expires=1440938280,signature=6oUBCE09GCEOsqCQhum0weGp5ZsCXIRhVOAxpE1a5T8=";
+    assert_eq!(header(&out, "authorization"), told);
+    let url = "https://api-ch-gva-2.exoscale.com/v2/security-group";
+    let out = signed(rule, request(Method::Post, url, &[], "{\"name\":\"a\"}"), NOW);
+    let told =
+        "EXO2-HMAC-SHA256 credential=EXOx,expires=1440938280,signature=66rirAcx4RjWmGMi87jQQ7Yaj4micfDMqJmfgUUMUck=";
+    assert_eq!(header(&out, "authorization"), told);
+}
+
+#[test]
+fn coinbase_signs_one_request_with_a_key_as_openssl_writes_it() {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+    // `openssl ecparam -genkey` writes SEC 1, with its curve before it unless told not to.
+    let Some(pem) = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"], b"") else { return };
+    let pem = String::from_utf8(pem).unwrap();
+    assert!(pem.starts_with(&format!("-----BEGIN {} PRIVATE KEY-----", "EC")));
+    let public = openssl(&["ec", "-pubout", "-outform", "DER"], pem.as_bytes()).unwrap();
+    assert_eq!(PrivateKey::read(&pem).unwrap().public_der().unwrap(), public);
+    let rule = format!("with = 'cdp'\nname = 'organizations/o/apiKeys/k'\nkey = {}", quoted(&pem));
+    let url = "https://api.coinbase.com/api/v3/brokerage/key_permissions";
+    let out = signed(&rule, request(Method::Get, url, &[], ""), NOW);
+    let token = header(&out, "authorization").strip_prefix("Bearer ").unwrap().to_owned();
+    let (text, signature) = token.rsplit_once('.').unwrap();
+    let point = &public[public.len() - 65..];
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(text.as_bytes(), &signature).unwrap();
+    let json =
+        |part: &str| serde_json::from_slice::<serde_json::Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let (head, claims) = text.split_once('.').map(|(head, claims)| (json(head), json(claims))).unwrap();
+    assert_eq!((&head["alg"], &head["kid"]), (&"ES256".into(), &"organizations/o/apiKeys/k".into()));
+    assert_eq!(head["nonce"].as_str().unwrap().len(), 32);
+    assert_eq!(claims["uri"], "GET api.coinbase.com/api/v3/brokerage/key_permissions");
+    assert_eq!((claims["nbf"].as_i64(), claims["exp"].as_i64()), (Some(NOW), Some(NOW + 120)));
+    let other = openssl(&["ecparam", "-name", "secp384r1", "-genkey", "-noout"], b"").unwrap();
+    assert!(PrivateKey::read(&String::from_utf8(other).unwrap()).is_err());
+}

@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -36,7 +37,7 @@ pub fn sign(values: &Values, lifetime: u32, request: &mut Outgoing, now: i64) ->
 /// The token.
 fn make(values: &Values, lifetime: u32, now: i64) -> Result<Zeroizing<String>, Unsigned> {
     let key = PrivateKey::read(values.need("key")?)?;
-    let mut head = serde_json::json!({ "alg": key.algorithm(), "typ": "JWT" });
+    let mut head = head(&key);
     if !values.get("kid").is_empty() {
         head["kid"] = values.get("kid").into();
     }
@@ -50,8 +51,18 @@ fn make(values: &Values, lifetime: u32, now: i64) -> Result<Zeroizing<String>, U
     }
     claims.insert("iat".into(), (now - SLACK).into());
     claims.insert("exp".into(), (now + i64::from(lifetime) - SLACK).into());
-    let encode = |value: String| URL_SAFE_NO_PAD.encode(value);
-    let text = format!("{}.{}", encode(head.to_string()), encode(serde_json::Value::Object(claims).to_string()));
+    sealed(&head, &claims.into(), &key)
+}
+
+/// The head of a token that this key signs.
+pub(super) fn head(key: &PrivateKey) -> Value {
+    serde_json::json!({ "alg": key.algorithm(), "typ": "JWT" })
+}
+
+/// Head and claims with their signature.
+pub(super) fn sealed(head: &Value, claims: &Value, key: &PrivateKey) -> Result<Zeroizing<String>, Unsigned> {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!("{}.{}", encode(head), encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign_jwt(text.as_bytes())?);
     Ok(Zeroizing::new(format!("{text}.{signature}")))
 }

@@ -78,6 +78,14 @@ pub enum Scheme {
     Oci,
     /// OVHcloud: the application's key and secret, and the consumer key.
     Ovh,
+    /// Duo Security: the integration key and its secret; for requests without a body.
+    Duo,
+    /// Exoscale (`EXO2-HMAC-SHA256`).
+    Exo2,
+    /// OAuth 1.0a with HMAC-SHA-1, as a user of an application; for requests without a body.
+    Oauth1,
+    /// Coinbase Developer Platform: a JWT for this one request, signed with the key (PEM) of this name.
+    Cdp,
 }
 
 impl Scheme {
@@ -93,6 +101,9 @@ impl Scheme {
             Self::Tc3 => (&["action", "version", "service", "key_id", "secret"], &[]),
             Self::Oci => (&["tenancy", "user", "key"], &["fingerprint"]),
             Self::Ovh => (&["key", "secret", "consumer"], &[]),
+            Self::Duo | Self::Exo2 => (&["key", "secret"], &[]),
+            Self::Oauth1 => (&["consumer_key", "consumer_secret", "token", "token_secret"], &[]),
+            Self::Cdp => (&["name", "key"], &[]),
         }
     }
 }
