@@ -10,6 +10,7 @@ pub mod checksum;
 pub mod make;
 mod near;
 mod needed;
+mod pairs;
 pub mod schema;
 pub mod select;
 

@@ -13,6 +13,7 @@ use regex_syntax::hir::Hir;
 
 use super::ask::{self, Ask};
 use super::checksum::Recipe;
+use super::pairs::Kept;
 use super::schema::{Alone, BoundTo, Mismatch, RuleFile, Structure, Token};
 use super::{Fault, FileText, select::Selection};
 use crate::model::{Confidence, TokenIndex};
@@ -226,42 +227,11 @@ impl Catalog {
         self.asks.extend(rules.iter().map(|_| OnceLock::new()));
         self.tokens.extend(rules);
         self.sources.insert(issuer.clone(), SourceFile { text: text.clone(), parsed: OnceLock::new() });
-        for (i, token) in kept.iter().enumerate() {
-            let Some(pair) = &token.pair else { continue };
-            let pair = (pair.get_ref(), pair.span());
-            let mut indices = |ids: &[String]| -> Vec<TokenIndex> {
-                let found = ids.iter().filter_map(|id| {
-                    let at = kept.iter().position(|t| t.id.get_ref() == id && t.part);
-                    if at.is_none() {
-                        let message = format!("`{id}` is no token of this file with `part = true`");
-                        faults.push(text.fault(pair.1.clone(), message));
-                    }
-                    at.map(|at| TokenIndex((base + at) as u32))
-                });
-                found.collect()
-            };
-            let (with, also) = (indices(&pair.0.with), indices(&pair.0.also));
-            let mut secrets = Vec::new();
-            for (name, ids) in &pair.0.secrets {
-                let groups = &self.tokens[base + i].part_groups;
-                if name == "secret"
-                    || pair.0.with.iter().chain(&pair.0.also).any(|part| part == name)
-                    || groups.iter().any(|(group, _)| group == name)
-                {
-                    faults.push(text.fault(pair.1.clone(), format!("`{name}` is the name of a part already")));
-                }
-                for id in ids {
-                    if !file.tokens.iter().any(|t| t.get_ref().id.get_ref() == id && !t.get_ref().part) {
-                        let message = format!("`{id}` is no token of this file without `part = true`");
-                        faults.push(text.fault(pair.1.clone(), message));
-                    }
-                }
-                // One that is not wanted in this run does not join.
-                let found = ids.iter().filter_map(|id| kept.iter().position(|t| t.id.get_ref() == id));
-                secrets.push((name.clone(), found.map(|at| TokenIndex((base + at) as u32)).collect()));
+        let kept = Kept { text, file, tokens: &kept, base };
+        for (i, token) in kept.tokens.iter().enumerate() {
+            if let Some(pair) = &token.pair {
+                self.tokens[base + i].pair = Some(kept.pair(&self.tokens[base + i], pair, faults));
             }
-            self.tokens[base + i].pair =
-                Some(PairRule { with, also, secrets, within: pair.0.within, required: pair.0.required });
         }
         let info = IssuerInfo {
             id: issuer.clone(),
