@@ -182,7 +182,10 @@ fn account(request: &LogIn) -> Result<(Protocol, Account), String> {
             scheme => format!("log-ins over {scheme} are not made"),
         });
     };
-    let secure = named.is_some_and(|(_, secure)| secure);
+    // Mail URLs of Django: `smtp+ssl` is TLS from the first byte, `smtp+tls` is STARTTLS.
+    let ssl = get("scheme").to_ascii_lowercase().ends_with("+ssl");
+    let secure =
+        named.is_some_and(|(_, secure)| secure) || (ssl && matches!(protocol, Protocol::Smtp | Protocol::Imap));
     let (host, password) = (get("host"), get("password"));
     if host.is_empty() {
         return Err("its host is not known".into());

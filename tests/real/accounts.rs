@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::mail::user;
 use crate::servers::{Server, fresh, get, password};
 use crate::story::{finding, inactive, leak, lives_and_dies, unknown};
 use crate::support::Repo;
@@ -182,25 +183,11 @@ fn ldap_is_dead_while_locked_and_when_deleted() {
     inactive(&look());
 }
 
-/// Gives mail users, or takes them: the server reads the file at each log-in.
-fn mail_users(server: &Server, change: impl FnOnce(&mut Value)) {
-    // Tests change the file at the same time.
-    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = ONE.lock().unwrap();
-    let path = server.fact("users");
-    let mut users = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    change(&mut users);
-    std::fs::write(format!("{path}.new"), users.to_string()).unwrap();
-    std::fs::rename(format!("{path}.new"), path).unwrap();
-}
-
 #[test]
 fn smtp_lives_until_the_user_is_gone() {
     let Some(server) = get("smtp") else { return };
     let account = Account::new(&server.fact("port"), |n, w, host| format!("smtp://{n}:{w}@{host}"));
-    mail_users(&server, |users| users[&account.name] = json!(account.word));
-    account.lives_and_dies("url-credentials.smtp", || {
-        mail_users(&server, |users| drop(users.as_object_mut().unwrap().remove(&account.name)));
-    });
+    user(&server, &account.name, Some(&account.word));
+    account.lives_and_dies("url-credentials.smtp", || user(&server, &account.name, None));
     account.inactive("url-credentials.smtp");
 }

@@ -1,6 +1,5 @@
-//! Log-ins at real servers on loopback: `tests/servers/run start postgres mariadb redis rabbitmq ldap smtp` starts them.
-//! Mail over TLS stands in `mail.rs`.
-//! Without them each test says that it was skipped; under CI=true that is a failure.
+//! Log-ins at real servers on loopback, over TLS, too: `tests/servers/run start postgres postgres_tls mariadb redis rabbitmq
+//! ldap ldaps smtp smtps imap` starts them. Without them each test says that it was skipped; under CI=true that is a failure.
 //!
 //! Each account is made for the test, found to work with its right owner, then ended at the server, and found not to work.
 
@@ -12,21 +11,32 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use unsprawl::verify::login::{Dial, ask};
+use unsprawl::verify::network::authorities;
 use unsprawl::verify::transport::{Answer, Failure, LogIn};
 use zeroize::Zeroizing;
 
-struct Loopback;
+use crate::accounts::ldap as directory;
+use crate::mail::user;
+use crate::over_tls::{redis_user, role};
+use crate::servers::{Server, fresh, get, password};
 
-impl Dial for Loopback {
-    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Failure> {
-        assert_eq!(host, "127.0.0.1");
-        TcpStream::connect((host, port)).await.map_err(|e| Failure::Broken(e.to_string()))
+/// Connects to one address, whatever the host; trusts the authorities of a file, or nobody.
+struct Loopback<'a> {
+    address: &'a str,
+    ca: Option<&'a str>,
+}
+
+impl Dial for Loopback<'_> {
+    async fn dial(&self, _: &str, _: u16) -> Result<TcpStream, Failure> {
+        TcpStream::connect(self.address).await.map_err(|e| Failure::Broken(e.to_string()))
     }
     fn tls(&self) -> Arc<rustls::ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        Arc::new(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(self.ca.into_iter().flat_map(|ca| authorities(ca.as_ref()).unwrap()));
+        Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
     }
     fn plain(&self, _: &str) -> bool {
         false
@@ -48,11 +58,16 @@ fn server(name: &str) -> Option<serde_json::Value> {
 }
 
 fn log_in(scheme: &str, facts: &serde_json::Value, port: &str, user: &str, password: &str) -> Answer {
-    let port = facts[port].as_u64().unwrap().to_string();
-    let values = [("scheme", scheme), ("host", "127.0.0.1"), ("port", &port), ("user", user), ("password", password)];
+    let address = format!("127.0.0.1:{}", facts[port]);
+    log_in_over(&Loopback { address: &address, ca: None }, scheme, "127.0.0.1", user, password)
+}
+
+fn log_in_over(dial: &Loopback<'_>, scheme: &str, host: &str, user: &str, password: &str) -> Answer {
+    let port = dial.address.rsplit_once(':').unwrap().1;
+    let values = [("scheme", scheme), ("host", host), ("port", port), ("user", user), ("password", password)];
     let values = values.into_iter().map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(ask(&Loopback, &LogIn { protocol: None, values, change: None })).unwrap()
+    runtime.block_on(ask(dial, &LogIn { protocol: None, values, change: None })).unwrap()
 }
 
 fn has(answer: &Answer, name: &str, value: &str) -> bool {
@@ -209,14 +224,117 @@ fn ldap() {
 
 #[test]
 fn smtp() {
-    let Some(facts) = server("smtp") else { return };
-    let users = facts["users"].as_str().unwrap();
-    let before = std::fs::read(users).unwrap();
-    std::fs::write(users, r#"{"login-app": "right"}"#).unwrap();
-    let ask = |password: &str| log_in("smtp", &facts, "port", "login-app", password);
-    assert!(has(&ask("right"), "login", "login-app"));
+    let Some(server) = get("smtp") else { return };
+    let (address, name, right) = (server.fact("address"), fresh("login"), password("right"));
+    let dial = Loopback { address: &address, ca: None };
+    let ask = |password: &str| log_in_over(&dial, "smtp", "127.0.0.1", &name, password);
+    user(&server, &name, Some(&right));
+    assert!(has(&ask(&right), "login", &name));
     assert!(denied(&ask("wrong"), "refuses"));
-    std::fs::write(users, "{}").unwrap();
-    assert!(denied(&ask("right"), "refuses"));
-    std::fs::write(users, before).unwrap();
+    user(&server, &name, None);
+    assert!(denied(&ask(&right), "refuses"));
+}
+
+/// A log-in over TLS is made if the server's authority is trusted and the certificate is the host's, else not. `set` gives a
+/// user a password, or takes the user.
+fn over_tls(server: &Server, scheme: &str, address: &str, set: impl Fn(&str, Option<&str>)) {
+    over_tls_as(server, scheme, address, ("login", &fresh("login")), set);
+}
+
+/// The same for this user, whom the server names by this fact.
+fn over_tls_as(
+    server: &Server,
+    scheme: &str,
+    address: &str,
+    (fact, name): (&str, &str),
+    set: impl Fn(&str, Option<&str>),
+) {
+    let (ca, right) = (server.fact("ca"), password("right"));
+    set(name, Some(&right));
+    let ask = |ca: Option<&str>, host: &str, password: &str| {
+        log_in_over(&Loopback { address, ca }, scheme, host, name, password)
+    };
+    let fails = |answer: Answer, why: &str| {
+        let told = matches!(&answer, Answer::Unclear(reason) if reason.contains("TLS fails") && reason.contains(why));
+        assert!(told, "{scheme}: {answer:?}");
+    };
+    fails(ask(None, "127.0.0.1", &right), "UnknownIssuer");
+    fails(ask(Some(&ca), "host.corp.example", &right), "not valid for name");
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"] {
+        let answer = ask(Some(&ca), host, &right);
+        assert!(has(&answer, fact, name), "{scheme} {host}: {answer:?}");
+    }
+    let answer = ask(Some(&ca), "127.0.0.1", "wrong");
+    assert!(denied(&answer, "refuses"), "{scheme}: {answer:?}");
+    set(name, None);
+    let answer = ask(Some(&ca), "127.0.0.1", &right);
+    assert!(denied(&answer, "refuses"), "{scheme}: {answer:?}");
+}
+
+#[test]
+fn imap_over_tls() {
+    let Some(server) = get("imap") else { return };
+    let set = |name: &str, word: Option<&str>| user(&server, name, word);
+    over_tls(&server, "imaps", &server.fact("tls_address"), set);
+    over_tls(&server, "imap", &server.fact("address"), set);
+    // Without the mechanism PLAIN.
+    over_tls(&server, "imaps", &server.fact("login_address"), set);
+}
+
+#[test]
+fn smtp_over_tls() {
+    let Some(server) = get("smtps") else { return };
+    let set = |name: &str, word: Option<&str>| user(&server, name, word);
+    // As Django writes it, too.
+    for (scheme, address) in [("smtps", "tls_address"), ("smtp+ssl", "tls_address"), ("smtp", "address")] {
+        over_tls(&server, scheme, &server.fact(address), set);
+    }
+}
+
+#[test]
+fn redis_over_tls() {
+    let Some(server) = get("redis") else { return };
+    over_tls(&server, "rediss", &server.fact("tls_address"), |name, word| redis_user(&server, name, word));
+}
+
+#[test]
+fn postgres_over_tls() {
+    let Some(server) = get("postgres_tls") else { return };
+    over_tls(&server, "postgres", &server.fact("address"), |name, word| role(&server, name, word));
+}
+
+#[test]
+fn ldap_over_tls() {
+    let Some(server) = get("ldaps") else { return };
+    let uid = fresh("login");
+    let dn = format!("uid={uid},ou=people,{}", server.fact("base"));
+    let person = format!("dn: {dn}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: Login App\nsn: App\n");
+    let set = |_: &str, word: Option<&str>| match word {
+        Some(word) => directory(&server, "ldapadd", &format!("{person}userPassword: {word}\n")),
+        None => directory(&server, "ldapmodify", &format!("dn: {dn}\nchangetype: delete\n")),
+    };
+    let implicit = server.fact("tls_url");
+    over_tls_as(&server, "ldaps", implicit.trim_start_matches("ldaps://"), ("id", &dn), set);
+    over_tls_as(&server, "ldap", &server.fact("address"), ("id", &dn), set);
+}
+
+/// What a quoted string, base64 or a line could garble.
+#[test]
+fn mail_passwords_of_any_kind() {
+    for (server, scheme, address) in
+        [("imap", "imaps", "tls_address"), ("imap", "imaps", "login_address"), ("smtps", "smtps", "tls_address")]
+    {
+        let Some(server) = get(server) else { return };
+        let (ca, address, name) = (server.fact("ca"), server.fact(address), fresh("login"));
+        let dial = Loopback { address: &address, ca: Some(&ca) };
+        for odd in ["\"q\\ {5+}", "%40@/+= ", "*", "gr\u{f6}\u{df}e\u{1f511}"] {
+            let right = format!("{odd}{}", password("odd"));
+            user(&server, &name, Some(&right));
+            let answer = log_in_over(&dial, scheme, "127.0.0.1", &name, &right);
+            assert!(has(&answer, "login", &name), "{scheme} {odd}: {answer:?}");
+            let answer = log_in_over(&dial, scheme, "127.0.0.1", &name, &right.replace(odd, ""));
+            assert!(denied(&answer, "refuses"), "{scheme} {odd}: {answer:?}");
+        }
+        user(&server, &name, None);
+    }
 }

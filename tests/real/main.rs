@@ -21,6 +21,7 @@ mod aws;
 mod directories;
 mod login_servers;
 mod mail;
+mod over_tls;
 mod owner_story;
 mod respond_accounts;
 mod respond_approvals;

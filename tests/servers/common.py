@@ -83,7 +83,7 @@ def apt(packages):
         if guarded:
             subprocess.run([*root, "rm", "-f", policy], check=False)
     if os.path.isdir("/run/systemd/system"):
-        units = {"postgresql-15": "postgresql", "erlang-base": "epmd.socket", "rabbitmq-server": "rabbitmq-server epmd.socket"}
+        units = {"postgresql-15": "postgresql", "erlang-base": "epmd.socket", "rabbitmq-server": "rabbitmq-server epmd.socket", "dovecot-imapd": "dovecot.service dovecot.socket"}
         for name in absent:
             subprocess.run([*root, "systemctl", "disable", "--quiet", *units.get(name, name).split()], stderr=subprocess.DEVNULL, check=False)
     if missing():
@@ -257,20 +257,25 @@ class Place:
         """(folder, user) for a server that refuses to run as root: outside of what only root may enter."""
         if os.geteuid() != 0:
             return self.data, None
-        user = pwd.getpwnam("postgres" if self.name == "postgres" else "nobody")
+        user = pwd.getpwnam("postgres" if self.name.startswith("postgres") else "nobody")
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f"unsprawl-{self.name}-"))
         os.chown(folder, user.pw_uid, user.pw_gid)
         self.folders.append(str(folder))
         return folder, user
 
-    def certificate(self, *names):
-        """(key, certificate) of its own for 127.0.0.1, which only those trust who are told to; `names` are further subject names."""
-        key, certificate = self.data / "tls.key", self.data / "tls.pem"
-        subject = ",".join(["IP:127.0.0.1", "DNS:localhost", *names])
-        request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
-        request += ["-subj", "/CN=127.0.0.1", "-addext", f"subjectAltName={subject}", "-addext", "basicConstraints=critical,CA:FALSE"]
-        self.call(*request, "-keyout", key, "-out", certificate)
-        return key, certificate
+    def certificate(self, folder=None, user=None):
+        """(key, certificate, authority): a certificate of loopback in `folder`, from an authority that only those trust who are told to."""
+        folder, ca_key, authority = folder or self.data, self.data / "ca.key", self.data / "ca.pem"
+        key, certificate = folder / "tls.key", folder / "tls.pem"
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-addext"]
+        self.call(*make, "basicConstraints=critical,CA:TRUE", "-subj", f"/CN=Authority of {self.name}", "-keyout", ca_key, "-out", authority)
+        # Tests also write the host as an IPv6 address that holds 127.0.0.1.
+        own = ["-addext", "subjectAltName=IP:127.0.0.1,IP:::ffff:127.0.0.1,DNS:localhost", "-CA", authority, "-CAkey", ca_key]
+        self.call(*make, "basicConstraints=critical,CA:FALSE", *own, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate)
+        if user:
+            os.chown(key, user.pw_uid, user.pw_gid)
+            certificate.chmod(0o644)
+        return key, certificate, authority
 
     def environment(self, extra=None):
         """Nobody's configuration has a say: a home of its own, the path, and what is given."""
@@ -336,12 +341,12 @@ class Place:
     def wait_http(self, url, statuses=(200,)):
         self.wait(f"answer at {url}", lambda: http("GET", url)[0] in statuses)
 
-    def wait_port(self, port):
+    def wait_port(self, port, host="127.0.0.1"):
         def connects():
-            with socket.create_connection(("127.0.0.1", port), 2):
+            with socket.create_connection((host, port), 2):
                 return True
 
-        self.wait(f"listener on port {port}", connects)
+        self.wait(f"listener on {host}:{port}", connects)
 
     def loopback_only(self):
         """Refuses a server that anybody else could reach."""

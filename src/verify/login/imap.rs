@@ -25,17 +25,13 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     }
     wire.safe()?;
     let has = |offer: &str| offers.iter().any(|o| o == offer);
-    let (status, _) = if has("AUTH=PLAIN") {
-        let secret = Zeroizing::new([b"\0", account.user.as_bytes(), b"\0", account.password.as_bytes()].concat());
-        let encoded = Zeroizing::new(STANDARD.encode(&*secret));
-        wire.send(b"a4 AUTHENTICATE PLAIN\r\n").await?;
-        let line = wire.line().await?;
-        if line.starts_with('+') {
-            wire.send(&Zeroizing::new([encoded.as_bytes(), b"\r\n"].concat())).await?;
-            status_of(wire, "a4").await?
-        } else {
-            (line.strip_prefix("a4 ").unwrap_or_default().to_owned(), Vec::new())
-        }
+    let (user, password) = (account.user.as_bytes(), account.password.as_bytes());
+    let status = if has("AUTH=PLAIN") {
+        let secret = Zeroizing::new([b"\0", user, b"\0", password].concat());
+        authenticate(wire, "PLAIN", &[&secret]).await?
+    } else if has("AUTH=LOGIN") {
+        // Other than the command LOGIN it takes any password, and Dovecot without PLAIN takes no other.
+        authenticate(wire, "LOGIN", &[user, password]).await?
     } else if has("LOGINDISABLED") {
         return unclear("the server takes no passwords here");
     } else {
@@ -44,7 +40,7 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
             quoted(&account.user)?.as_str(),
             quoted(&account.password)?.as_str()
         ));
-        said(wire, "a4", line.as_bytes()).await?
+        said(wire, "a4", line.as_bytes()).await?.0
     };
     let _ = wire.send(b"a5 LOGOUT\r\n").await;
     let upper = status.to_ascii_uppercase();
@@ -57,6 +53,25 @@ pub async fn log_in(account: &Account, wire: &mut Wire) -> Told<Facts> {
     } else {
         unclear(format!("the server says {status}"))
     }
+}
+
+/// A mechanism that is asked for its answers one by one: what the server says in the end.
+async fn authenticate(wire: &mut Wire, mechanism: &str, answers: &[&[u8]]) -> Told<String> {
+    wire.send(format!("a4 AUTHENTICATE {mechanism}\r\n").as_bytes()).await?;
+    let mut answers = answers.iter();
+    for _ in 0..100 {
+        let line = wire.line().await?;
+        if let Some(status) = line.strip_prefix("a4 ") {
+            return Ok(status.to_owned());
+        }
+        // Other lines may stand between.
+        if line.starts_with('+') {
+            let Some(answer) = answers.next() else { return unclear("the server asks for more than a password") };
+            let encoded = Zeroizing::new(STANDARD.encode(answer));
+            wire.send(&Zeroizing::new([encoded.as_bytes(), b"\r\n"].concat())).await?;
+        }
+    }
+    unclear("the server does not speak IMAP")
 }
 
 /// A quoted string; what cannot stand in one is not sent.

@@ -207,6 +207,19 @@ fn mail_replies() {
     assert!(unclear_as(&case(b"a4 NO [UNAVAILABLE] later\r\n"), "UNAVAILABLE"));
     assert!(unclear_as(&case(b"a4 NO\r\n"), "NO"));
     assert!(unclear_as(&scripted("imap", true, &[b"* PREAUTH x\r\n"]).0, "no password"));
+    // Lines stand between question and answer; a mechanism without PLAIN.
+    let case = |offers: &str, pieces: &[&[u8]]| {
+        let offers = format!("* CAPABILITY IMAP4rev1 {offers}\r\na1 OK\r\n");
+        scripted("imap", true, &[&[&b"* OK x\r\n"[..], offers.as_bytes()], pieces].concat())
+    };
+    let accepted = |(answer, _): (Answer, Vec<u8>)| matches!(answer, Answer::Accepted(_));
+    assert!(accepted(case("AUTH=PLAIN", &[b"* OK wait\r\n+ \r\n", b"* CAPABILITY x\r\na4 OK in\r\n"])));
+    let (answer, heard) = case("LOGINDISABLED AUTH=LOGIN", &[b"+ VXNlcg==\r\n", b"+ UGFzcw==\r\n", b"a4 OK in\r\n"]);
+    assert!(String::from_utf8_lossy(&heard).contains("AUTHENTICATE LOGIN\r\nYXBw\r\n"), "{answer:?}");
+    assert!(accepted((answer, heard)));
+    let (answer, _) = case("AUTH=PLAIN", &[b"+ \r\n", b"+ more\r\n"]);
+    assert!(unclear_as(&answer, "asks for more"), "{answer:?}");
+    assert!(unclear_as(&case("LOGINDISABLED AUTH=NTLM", &[]).0, "no passwords"));
 }
 
 #[test]
@@ -286,6 +299,9 @@ fn accounts_of_urls() {
     assert_eq!(port(&[("scheme", "REDISS")]), Ok((Protocol::Redis, 6379, true)));
     assert_eq!(port(&[("scheme", "amqps")]), Ok((Protocol::Amqp, 5671, true)));
     assert_eq!(port(&[("scheme", "smtp"), ("port", "465")]), Ok((Protocol::Smtp, 465, true)));
+    assert_eq!(port(&[("scheme", "smtp+ssl")]), Ok((Protocol::Smtp, 465, true)));
+    assert_eq!(port(&[("scheme", "smtp+tls")]), Ok((Protocol::Smtp, 587, false)));
+    assert_eq!(port(&[("scheme", "imap+ssl"), ("port", "1993")]), Ok((Protocol::Imap, 1993, true)));
     assert_eq!(port(&[("scheme", "ldap"), ("port", "1389")]), Ok((Protocol::Ldap, 1389, false)));
     assert!(port(&[("scheme", "mongodb+srv")]).unwrap_err().contains("DNS"));
     assert!(port(&[("scheme", "ftp")]).unwrap_err().contains("ftp"));

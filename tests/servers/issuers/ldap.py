@@ -21,9 +21,9 @@ def start(place, tls=False):
     lines, more, urls = "", {}, ""
     if tls:
         # For `ldaps://` and StartTLS; a test writes the name in another way.
-        key, certificate = place.certificate()
+        key, certificate, authority = place.certificate()
         lines = f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {key}\n"
-        more = {"tls_url": f"ldaps://127.0.0.1:{common.free_port()}", "ca": str(certificate)}
+        more = {"tls_url": f"ldaps://127.0.0.1:{common.free_port()}", "ca": str(authority)}
         urls = f" {more['tls_url']}"
     configuration = place.write(
         "slapd.conf",

@@ -1,4 +1,4 @@
-"""PostgreSQL 15 of Debian, with passwords checked (SCRAM) also on loopback."""
+"""PostgreSQL 15 of Debian, with passwords checked (SCRAM) also on loopback. It offers no TLS; `postgres_tls` does."""
 
 import glob
 
@@ -7,7 +7,7 @@ import common
 APT = ["postgresql-15"]
 
 
-def start(place):
+def start(place, tls=False):
     folder, user = place.unprivileged()
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
     port, password = common.free_port(), common.password()
@@ -22,6 +22,15 @@ def start(place):
     )
     secret.unlink()
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off", "max_connections": 100}
+    more = {}
+    if tls:
+        key, certificate, authority = place.certificate(folder, user)
+        # No log-in without TLS; who logs in stands in the log.
+        rules = folder / "hba.conf"
+        rules.write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        rules.chmod(0o644)
+        options |= {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key, "hba_file": rules, "log_connections": "on"}
+        more = {"ca": str(authority)}
     flags = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
     place.spawn(f"{programs}/postgres", "-D", data, *flags, cwd=folder, user=user)
     env = {"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "5"}
@@ -35,4 +44,4 @@ def start(place):
 
     place.wait("log-in", ready)
     place.call(*psql, "create database orders", env=env)
-    return {"address": f"127.0.0.1:{port}", "port": port, "admin": "postgres", "password": password, "database": "orders", "psql": f"{programs}/psql"}
+    return {"address": f"127.0.0.1:{port}", "port": port, "admin": "postgres", "password": password, "database": "orders", "psql": f"{programs}/psql", **more}

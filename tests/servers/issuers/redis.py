@@ -1,18 +1,23 @@
-"""Redis 7.0 of Debian. The server's program is in redis-tools under another name; the package with the service is not needed."""
+"""Redis 7.0 of Debian. The server's program is in redis-tools under another name; the package with the service is not needed.
+
+It takes TLS, too, at a port of its own.
+"""
 
 import shutil
 import socket
 
 import common
 
-APT = ["redis-tools"]
+APT = ["redis-tools", "openssl"]
 
 
 def start(place):
-    port, password = common.free_port(), common.password()
+    port, tls_port, password = common.free_port(), common.free_port(), common.password()
+    key, certificate, authority = place.certificate()
     configuration = place.write(
         "redis.conf",
         f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nsave \"\"\nappendonly no\ndir {place.data}\n"
+        f"tls-port {tls_port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n"
         f"user default on >{password} ~* &* +@all\n",
     )
     # What it does depends on the name that it is called by.
@@ -22,4 +27,4 @@ def start(place):
         connection.sendall(f"AUTH default {password}\r\n".encode())
         if not connection.recv(100).startswith(b"+OK"):
             raise common.Failed("redis refuses its own password")
-    return {"address": f"127.0.0.1:{port}", "port": port, "admin": "default", "password": password}
+    return {"address": f"127.0.0.1:{port}", "port": port, "admin": "default", "password": password, "tls_address": f"127.0.0.1:{tls_port}", "ca": str(authority)}

@@ -15,9 +15,12 @@ def start(place, python=None, tls=False):
     users = place.write("users.json", json.dumps({}))
     more, words = {}, []
     if tls:
-        key, certificate = place.certificate("IP:::ffff:127.0.0.1")
-        more = {"tls_port": common.free_port(), "ca": str(certificate)}
-        words = [key, certificate, more["tls_port"]]
+        key, certificate, authority = place.certificate()
+        tls_port = common.free_port()
+        more = {"tls_address": f"127.0.0.1:{tls_port}", "ca": str(authority)}
+        words = [key, certificate, tls_port]
     place.spawn(python or place.python(), common.HERE / "programs" / "smtp.py", port, users, place.data / "mail", *words)
     place.wait_port(port)
+    if tls:
+        place.wait_port(tls_port)
     return {"address": f"127.0.0.1:{port}", "port": port, "users": str(users), "mail": str(place.data / "mail"), **more}
