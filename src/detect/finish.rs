@@ -66,29 +66,33 @@ impl Scanner {
                 continue;
             };
             let wanted = |m: &Match| pair.with.contains(&TokenIndex(m.token));
-            match nearest(&parts, found, pair.within, wanted) {
-                Some(i) => {
-                    used[i] = true;
-                    let confidence = found.confidence.max(if found.confidence == Confidence::Medium {
-                        Confidence::High
-                    } else {
-                        found.confidence
-                    });
-                    let also = pair.also.iter().filter_map(|token| {
-                        let at = nearest(&parts, found, pair.within, |m| TokenIndex(m.token) == *token)?;
-                        used[at] = true;
-                        Some(at)
-                    });
-                    let joined = std::iter::once(i).chain(also).map(|i| (parts[i], rule_of(parts[i]).id.as_str()));
-                    let secrets = pair.secrets.iter().filter_map(|(name, tokens)| {
-                        let wanted = |m: &Match| tokens.contains(&TokenIndex(m.token));
-                        Some((others[nearest(&others, found, pair.within, wanted)?], name.as_str()))
-                    });
-                    drafts.push(Draft { found, rule, confidence, parts: joined.collect(), secrets: secrets.collect() });
+            let id = nearest(&parts, found, pair.within, wanted);
+            if id.is_none() && !pair.with.is_empty() {
+                if !pair.required {
+                    drafts.push(Draft::alone(found, rule, found.confidence));
                 }
-                None if pair.required => {}
-                None => drafts.push(Draft::alone(found, rule, found.confidence)),
+                continue;
             }
+            // An id beside it names the issuer.
+            let named = id.is_some() && found.confidence == Confidence::Medium;
+            let confidence = if named { Confidence::High } else { found.confidence };
+            let also = pair
+                .also
+                .iter()
+                .filter_map(|token| nearest(&parts, found, pair.within, |m| TokenIndex(m.token) == *token));
+            let joined: Vec<usize> = id.into_iter().chain(also).collect();
+            joined.iter().for_each(|i| used[*i] = true);
+            let secrets = pair.secrets.iter().filter_map(|(name, tokens)| {
+                let wanted = |m: &Match| tokens.contains(&TokenIndex(m.token));
+                Some((others[nearest(&others, found, pair.within, wanted)?], name.as_str()))
+            });
+            drafts.push(Draft {
+                found,
+                rule,
+                confidence,
+                parts: joined.iter().map(|i| (parts[*i], rule_of(parts[*i]).id.as_str())).collect(),
+                secrets: secrets.collect(),
+            });
         }
         for (found, _) in parts.iter().zip(&used).filter(|(_, used)| !**used) {
             let rule = rule_of(found);

@@ -39,6 +39,9 @@ impl Kept<'_> {
             found.collect()
         };
         let (with, also) = (parts(&pair.with), parts(&pair.also));
+        if pair.with.is_empty() && (pair.secrets.is_empty() || pair.required || !pair.also.is_empty()) {
+            fault("without `with` a pair has `secrets` and `within`, and nothing else".into());
+        }
         let mut secrets = Vec::new();
         for (name, ids) in &pair.secrets {
             let mut taken = pair.with.iter().chain(&pair.also).chain(rule.part_groups.iter().map(|(group, _)| group));
@@ -62,9 +65,11 @@ impl Kept<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use crate::detect::Scanner;
     use crate::model::Confidence;
     use crate::rules::select::Selection;
     use crate::rules::{Catalog, SharedCatalog, parse};
+    use crate::secret::Secret;
 
     /// A file with an id, a secret with this pair, and a session token.
     fn file(pair: &str) -> String {
@@ -87,6 +92,8 @@ mod tests {
     fn names_that_are_not_there_are_faults() {
         let fault = |pair: &str| build(pair, &Selection::default()).unwrap_err();
         assert!(fault("{ with = [\"session\"], within = 9 }").contains("`session` is no token"));
+        assert!(fault("{ within = 9 }").contains("without `with`"));
+        assert!(fault("{ secrets = { s = [\"session\"] }, required = true, within = 9 }").contains("without `with`"));
         let secrets = |list: &str| fault(&format!("{{ with = [\"id\"], secrets = {{ {list} }}, within = 9 }}"));
         assert!(secrets("s = [\"id\"]").contains("`id` is no token of this file without"));
         assert!(secrets("s = [\"nobody\"]").contains("`nobody` is no token"));
@@ -97,14 +104,12 @@ mod tests {
     #[test]
     fn the_nearest_secret_joins_and_stays_a_finding_of_its_own() {
         let pair = "{ with = [\"id\"], secrets = { s = [\"session\"] }, within = 40 }";
-        let value = |prefix: &str, seed: &str| {
-            format!("{prefix}{}", &crate::secret::Secret::new(seed.as_bytes()).sha256_hex()[..20])
-        };
+        let value = |prefix: &str, seed: &str| format!("{prefix}{}", &Secret::new(seed.as_bytes()).sha256_hex()[..20]);
         let (near, far) = (value("xses_", "a"), value("xses_", "b"));
         let text = format!("{}\n{} {near} {far}\n", value("xid_", "1"), value("xsec_", "2"));
         let found = |selection: &Selection, text: &str| {
             let catalog = SharedCatalog::new(build(pair, selection).unwrap());
-            let scanner = crate::detect::Scanner::new(catalog, Confidence::Low);
+            let scanner = Scanner::new(catalog, Confidence::Low);
             scanner.scan(text.as_bytes(), &mut Default::default(), &mut Default::default())
         };
         let hits = found(&Selection::default(), &text);
@@ -120,5 +125,17 @@ mod tests {
         let only = Selection { only: vec!["x.key".into()], ..Selection::default() };
         let hits = found(&only, &text);
         assert!(hits.len() == 1 && hits[0].secrets.is_empty() && !hits[0].parts.is_empty());
+    }
+
+    #[test]
+    fn a_secret_joins_where_there_is_no_id() {
+        let pair = "{ secrets = { s = [\"session\"] }, within = 40 }";
+        let value = |prefix: &str| format!("{prefix}{}", &Secret::new(prefix.as_bytes()).sha256_hex()[..20]);
+        let scanner = Scanner::new(SharedCatalog::new(build(pair, &Selection::default()).unwrap()), Confidence::Low);
+        let mut found = |text: &str| scanner.scan(text.as_bytes(), &mut Default::default(), &mut Default::default());
+        let hits = found(&format!("{} {}", value("xsec_"), value("xses_")));
+        assert_eq!(hits[0].secrets[0].1.expose(), value("xses_").as_bytes());
+        let hits = found(&format!("{} {}", value("xsec_"), value("xid_")));
+        assert!(hits.len() == 1 && hits[0].secrets.is_empty() && hits[0].parts.is_empty());
     }
 }

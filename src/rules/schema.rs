@@ -202,13 +202,14 @@ pub enum Alone {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// Token ids of this file, each with `part = true`.
+    /// Token ids of this file, each with `part = true`. None: there are only `secrets`.
+    #[serde(default)]
     pub with: Vec<String>,
     /// Further ones: where one of `with` is there, the nearest of each of these joins, too.
     #[serde(default)]
     pub also: Vec<String>,
     /// Further secrets that it only works with (a session token): names, and token ids of this file that are findings of
-    /// their own. Where one of `with` is there, the nearest of each list joins by that name; it is shown redacted.
+    /// their own. Where one of `with` is there (or none is named), the nearest of each list joins by that name; it is shown redacted.
     #[serde(default)]
     pub secrets: BTreeMap<String, Vec<String>>,
     /// How many bytes may lie between them.
