@@ -132,7 +132,7 @@ mod tests {
         let pair = "{ secrets = { s = [\"session\"] }, within = 40 }";
         let value = |prefix: &str| format!("{prefix}{}", &Secret::new(prefix.as_bytes()).sha256_hex()[..20]);
         let scanner = Scanner::new(SharedCatalog::new(build(pair, &Selection::default()).unwrap()), Confidence::Low);
-        let mut found = |text: &str| scanner.scan(text.as_bytes(), &mut Default::default(), &mut Default::default());
+        let found = |text: &str| scanner.scan(text.as_bytes(), &mut Default::default(), &mut Default::default());
         let hits = found(&format!("{} {}", value("xsec_"), value("xses_")));
         assert_eq!(hits[0].secrets[0].1.expose(), value("xses_").as_bytes());
         let hits = found(&format!("{} {}", value("xsec_"), value("xid_")));
