@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use unsprawl::model::Validity;
 use unsprawl::rules::ask::{Ask, compile};
 use unsprawl::rules::catalog::part_names;
@@ -142,7 +146,47 @@ fn coinbase_asks_what_the_key_may_do() {
     assert_eq!(sent[0].url, "https://api.coinbase.com/api/v3/brokerage/key_permissions");
     let authorization = &sent[0].headers.iter().find(|(n, _)| n == "authorization").unwrap().1;
     assert!(authorization.starts_with("Bearer eyJ") && authorization.split('.').count() == 3);
-    assert_eq!(verify(401, "Unauthorized").0.validity, Validity::Inactive);
+    // Live keys get 401, too.
+    assert!(matches!(verify(401, "Unauthorized").0.validity, Validity::Unknown(_)));
     assert!(matches!(verify(403, "{}").0.validity, Validity::Unknown(_)));
     assert!(matches!(verify(200, "<html></html>").0.validity, Validity::Unknown(_)));
+}
+
+/// A new Ed25519 key as Coinbase hands it out.
+fn edwards() -> String {
+    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+    // PKCS #8 (RFC 8410): the seed follows a head of 16 bytes.
+    let seed = &document.as_ref()[16..48];
+    STANDARD.encode([seed, pair.public_key().as_ref()].concat())
+}
+
+#[test]
+fn coinbase_asks_with_edwards_keys_by_id_and_by_name() {
+    let (secret, ask) = (edwards(), ask("coinbase", "api-key-secret"));
+    let (organisation, key) = ("3f0c8a1e-0000-4000-8000-0000000000aa", "5d2c8a31-0000-4000-8000-0000000000bb");
+    let name = format!("organizations/{organisation}/apiKeys/{key}");
+    for (part, value, of) in [("key-id", key, None), ("key-name", name.as_str(), Some(organisation))] {
+        let parts = parts(&[(part, value)]);
+        let credential = Credential { secret: secret.as_bytes(), parts: &parts, secrets: &[] };
+        let verify = |status, body| {
+            let transport = Replay::new([reply(status, body)]);
+            let checked =
+                run(steps::verify(&ask, &credential, &endpoints(&ask, &credential), &transport, NOW)).unwrap();
+            (checked, transport.sent())
+        };
+        let (checked, sent) = verify(200, r#"{"can_view":false,"can_trade":true,"portfolio_uuid":"p"}"#);
+        assert_eq!(checked.validity, Validity::Active, "{part}");
+        let principal = checked.principal.unwrap();
+        assert_eq!((principal.organisation.as_deref(), principal.key_id.as_deref()), (of, Some(key)));
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].url, "https://api.coinbase.com/api/v3/brokerage/key_permissions");
+        let authorization = &sent[0].headers.iter().find(|(n, _)| n == "authorization").unwrap().1;
+        let head = authorization.strip_prefix("Bearer ").and_then(|token| token.split('.').next()).unwrap();
+        let head: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
+        assert_eq!((&head["alg"], &head["kid"]), (&"EdDSA".into(), &value.into()));
+        assert!(matches!(verify(401, "Unauthorized").0.validity, Validity::Unknown(_)));
+        assert!(matches!(verify(403, "{}").0.validity, Validity::Unknown(_)));
+        assert!(matches!(verify(200, "<html></html>").0.validity, Validity::Unknown(_)));
+    }
 }

@@ -1,7 +1,7 @@
 //! Private keys as they leak: PEM with line ends, with `\n` escapes, or run together.
 //!
-//! Contract: reads RSA (PKCS #1 and #8, 2048 to 4096 bits) and P-256 (SEC 1 and PKCS #8) keys that no passphrase protects. The key
-//! is never shown; what is told is its public half.
+//! Contract: reads RSA (PKCS #1 and #8, 2048 to 4096 bits) and P-256 (SEC 1 and PKCS #8) keys that no passphrase protects, and
+//! Ed25519 keys as 64 bytes in base64. The key is never shown; what is told is its public half.
 
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
@@ -9,7 +9,9 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_
 use md5::{Digest, Md5};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use zeroize::Zeroizing;
 
 use super::Unsigned;
@@ -25,6 +27,9 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
 /// AlgorithmIdentifier of id-ecPublicKey with prime256v1.
 const P256: &[u8] = &[48, 19, 6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 8, 42, 134, 72, 206, 61, 3, 1, 7];
 
+/// AlgorithmIdentifier of id-Ed25519 (RFC 8410).
+const ED25519: &[u8] = &[48, 5, 6, 3, 43, 101, 112];
+
 /// Most characters of a key that is looked at: a key of 16,384 bits has 13,000.
 const MOST: usize = 32 * 1024;
 
@@ -34,6 +39,8 @@ pub enum PrivateKey {
     Rsa(Box<RsaKeyPair>),
     /// P-256.
     P256(Box<EcdsaKeyPair>),
+    /// Ed25519.
+    Ed25519(Box<Ed25519KeyPair>),
 }
 
 impl PrivateKey {
@@ -64,19 +71,38 @@ impl PrivateKey {
         read.ok_or(Unsigned::Key("the private key is damaged, or of a kind that is not used here"))
     }
 
-    /// `RSA` or `EC`, as in a JSON Web Key.
+    /// Reads an Ed25519 key of 64 bytes in base64: the seed, then the public half.
+    ///
+    /// # Errors
+    /// [`Unsigned::Key`]: it is none, or its halves do not belong together.
+    pub fn read_ed25519(text: &str) -> Result<Self, Unsigned> {
+        if text.len() > MOST {
+            return Err(Unsigned::Key("the private key is too long"));
+        }
+        let bytes = LAX.decode(text.trim()).map(Zeroizing::new).unwrap_or_default();
+        if bytes.len() != 64 {
+            return Err(Unsigned::Key("the private key is not 64 bytes in base64"));
+        }
+        let (seed, public) = bytes.split_at(32);
+        let made = Ed25519KeyPair::from_seed_and_public_key(seed, public);
+        made.map(|pair| Self::Ed25519(Box::new(pair))).map_err(|_| Unsigned::Key("the private key is damaged"))
+    }
+
+    /// `RSA`, `EC` or `OKP`, as in a JSON Web Key.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RSA",
             Self::P256(_) => "EC",
+            Self::Ed25519(_) => "OKP",
         }
     }
 
-    /// `RS256` or `ES256`.
+    /// `RS256`, `ES256` or `EdDSA`.
     pub fn algorithm(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RS256",
             Self::P256(_) => "ES256",
+            Self::Ed25519(_) => "EdDSA",
         }
     }
 
@@ -88,6 +114,7 @@ impl PrivateKey {
                 let made = pair.sign(&SystemRandom::new(), text).map_err(|_| Unsigned::Key("the key does not sign"))?;
                 Ok(made.as_ref().to_vec())
             }
+            Self::Ed25519(pair) => Ok(pair.sign(text).as_ref().to_vec()),
         }
     }
 
@@ -111,7 +138,7 @@ impl PrivateKey {
     fn components(&self) -> Result<PublicKeyComponents<Vec<u8>>, Unsigned> {
         match self {
             Self::Rsa(pair) => Ok(PublicKeyComponents::from(pair.public())),
-            Self::P256(_) => Err(Unsigned::Key("an RSA key is needed")),
+            Self::P256(_) | Self::Ed25519(_) => Err(Unsigned::Key("an RSA key is needed")),
         }
     }
 
@@ -128,6 +155,7 @@ impl PrivateKey {
                 (RSA, der(48, &[integer(&parts.n), integer(&parts.e)].concat()))
             }
             Self::P256(pair) => (P256, pair.public_key().as_ref().to_vec()),
+            Self::Ed25519(pair) => (ED25519, pair.public_key().as_ref().to_vec()),
         };
         let bits = der(3, &[&[0], key.as_slice()].concat());
         Ok(der(48, &[algorithm, bits.as_slice()].concat()))

@@ -16,9 +16,9 @@ use super::*;
 use crate::rules::schema::ask::Method;
 
 /// 2015-08-30 12:36:00 UTC.
-const NOW: i64 = 1_440_938_160;
+pub(super) const NOW: i64 = 1_440_938_160;
 
-fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Outgoing {
+pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Outgoing {
     Outgoing {
         method,
         url: url.to_owned().into(),
@@ -37,7 +37,7 @@ fn signing(text: &str) -> Sign {
 }
 
 /// Signs with the rule file's own text, as literal values.
-fn signed(rule: &str, request: Outgoing, now: i64) -> Outgoing {
+pub(super) fn signed(rule: &str, request: Outgoing, now: i64) -> Outgoing {
     let sign = signing(rule);
     let values = sign.templates().map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect();
     let mut request = request;
@@ -144,7 +144,7 @@ fn azure_like_its_libraries() {
 }
 
 /// What `openssl` says; `None` where it is not installed (a failure under CI=true).
-fn openssl(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn openssl(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let started = Command::new("openssl")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -163,7 +163,7 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A new key in a file (openssl signs only with files), and its PEM.
-fn new_key(arguments: &[&str]) -> Option<(tempfile::NamedTempFile, String)> {
+pub(super) fn new_key(arguments: &[&str]) -> Option<(tempfile::NamedTempFile, String)> {
     let pem = openssl(arguments, b"")?;
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&pem).unwrap();
@@ -173,7 +173,7 @@ fn new_key(arguments: &[&str]) -> Option<(tempfile::NamedTempFile, String)> {
 const RSA: &[&str] = &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 
 /// As toml of a rule: a JSON string of TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
@@ -354,32 +354,4 @@ fn duo_and_exoscale_as_python_signs() {
     let told =
         "EXO2-HMAC-SHA256 credential=EXOx,expires=1440938280,signature=66rirAcx4RjWmGMi87jQQ7Yaj4micfDMqJmfgUUMUck=";
     assert_eq!(header(&out, "authorization"), told);
-}
-
-#[test]
-fn coinbase_signs_one_request_with_a_key_as_openssl_writes_it() {
-    use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-    // `openssl ecparam -genkey` writes SEC 1, with its curve before it unless told not to.
-    let Some(pem) = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"], b"") else { return };
-    let pem = String::from_utf8(pem).unwrap();
-    assert!(pem.starts_with(&format!("-----BEGIN {} PRIVATE KEY-----", "EC")));
-    let public = openssl(&["ec", "-pubout", "-outform", "DER"], pem.as_bytes()).unwrap();
-    assert_eq!(PrivateKey::read(&pem).unwrap().public_der().unwrap(), public);
-    let rule = format!("with = 'cdp'\nname = 'organizations/o/apiKeys/k'\nkey = {}", quoted(&pem));
-    let url = "https://api.coinbase.com/api/v3/brokerage/key_permissions";
-    let out = signed(&rule, request(Method::Get, url, &[], ""), NOW);
-    let token = header(&out, "authorization").strip_prefix("Bearer ").unwrap().to_owned();
-    let (text, signature) = token.rsplit_once('.').unwrap();
-    let point = &public[public.len() - 65..];
-    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(text.as_bytes(), &signature).unwrap();
-    let json =
-        |part: &str| serde_json::from_slice::<serde_json::Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
-    let (head, claims) = text.split_once('.').map(|(head, claims)| (json(head), json(claims))).unwrap();
-    assert_eq!((&head["alg"], &head["kid"]), (&"ES256".into(), &"organizations/o/apiKeys/k".into()));
-    assert_eq!(head["nonce"].as_str().unwrap().len(), 32);
-    assert_eq!(claims["uri"], "GET api.coinbase.com/api/v3/brokerage/key_permissions");
-    assert_eq!((claims["nbf"].as_i64(), claims["exp"].as_i64()), (Some(NOW), Some(NOW + 120)));
-    let other = openssl(&["ecparam", "-name", "secp384r1", "-genkey", "-noout"], b"").unwrap();
-    assert!(PrivateKey::read(&String::from_utf8(other).unwrap()).is_err());
 }

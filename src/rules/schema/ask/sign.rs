@@ -84,7 +84,8 @@ pub enum Scheme {
     Exo2,
     /// OAuth 1.0a with HMAC-SHA-1, as a user of an application; for requests without a body.
     Oauth1,
-    /// Coinbase Developer Platform: a JWT for this one request, signed with the key (PEM) of this name.
+    /// Coinbase Developer Platform: a JWT for this one request, signed with the key of this name: P-256 as PEM, or Ed25519 as
+    /// 64 bytes in base64.
     Cdp,
 }
 
