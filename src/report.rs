@@ -113,15 +113,19 @@ impl<'a> Shown<'a> {
 
     /// A part of a credential as text.
     fn part(&self, finding: &Finding, value: &[u8]) -> String {
-        let secrets = std::iter::once(&finding.secret).chain(finding.secrets.iter().map(|(_, secret)| secret));
         let hidden: Vec<&[u8]> =
-            if self.options.show_secrets { Vec::new() } else { secrets.map(Secret::expose).collect() };
+            if self.options.show_secrets { Vec::new() } else { finding.all_secrets().map(Secret::expose).collect() };
         style::part(value, &hidden)
     }
 
-    /// A secret as text: itself if the user wants to see it and it is here.
+    /// Whether a secret is shown itself: the user wants to see it, and it is here.
+    fn shows(&self, secret: &Secret) -> bool {
+        self.options.show_secrets && !secret.is_withheld()
+    }
+
+    /// A secret as text.
     fn value(&self, secret: &Secret) -> String {
-        if self.options.show_secrets && !secret.is_withheld() { printable(secret.expose()) } else { secret.redacted() }
+        if self.shows(secret) { printable(secret.expose()) } else { secret.redacted() }
     }
 
     /// Members of archives with secrets cut out of their names.

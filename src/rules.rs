@@ -11,6 +11,7 @@ pub mod make;
 mod near;
 mod needed;
 mod pairs;
+pub mod pattern;
 pub mod schema;
 pub mod select;
 

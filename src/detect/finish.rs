@@ -2,6 +2,7 @@
 //!
 //! Contract: a pure function of the text and its state, linear in the text but for sorting.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 
 use super::candidate::Match;
@@ -26,9 +27,7 @@ impl<'a> Draft<'a> {
     fn alone(found: &'a Match, rule: &'a TokenRule, confidence: Confidence) -> Self {
         Self { found, rule, confidence, parts: Vec::new(), secrets: Vec::new() }
     }
-}
 
-impl Draft<'_> {
     /// How far the anchor is from the secret: between equals, the nearest word names the issuer.
     fn distance(&self) -> u32 {
         self.found.anchor.at.abs_diff(self.found.start)
@@ -56,8 +55,12 @@ impl Scanner {
         parts.sort_by_key(|m| (m.start, m.end, m.token));
         parts.dedup_by_key(|m| (m.start, m.end, m.token));
         let mut used = vec![false; parts.len()];
-        let mut others: Vec<&Match> = matches.iter().filter(|m| !rule_of(m).part).collect();
-        others.sort_by_key(|m| (m.start, m.end, m.token));
+        // Few rules have further secrets: most texts need no list of what could be one.
+        let others = LazyCell::new(|| {
+            let mut others: Vec<&Match> = matches.iter().filter(|m| !rule_of(m).part).collect();
+            others.sort_by_key(|m| (m.start, m.end, m.token));
+            others
+        });
         let mut drafts = Vec::new();
         for found in matches.iter().filter(|m| !rule_of(m).part) {
             let rule = rule_of(found);

@@ -6,7 +6,6 @@
 mod cache;
 pub mod file;
 mod ldap;
-mod percent;
 mod scim;
 mod states;
 
@@ -18,6 +17,7 @@ use std::time::Duration;
 
 use super::people::{Directory, People};
 use crate::model::{Finding, Person, Report};
+use crate::rules::ask::template;
 use crate::secret::Secret;
 use crate::transport::Transport;
 use cache::Cache;
@@ -78,7 +78,7 @@ impl Source {
             let (place, bind) = match address.split_once('?') {
                 None => (address, None),
                 Some((place, query)) => match query.strip_prefix("bind=") {
-                    Some(dn) => (place, Some((percent::decoded(dn), secret("UNSPRAWL_LDAP_PASSWORD")?))),
+                    Some(dn) => (place, Some((template::unquoted(dn), secret("UNSPRAWL_LDAP_PASSWORD")?))),
                     None => return Err(format!("{address}: only `bind=` may stand behind the `?`")),
                 },
             };

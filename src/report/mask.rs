@@ -40,8 +40,7 @@ impl Mask {
         // What comes from an earlier report was masked when it was written.
         for finding in report.findings.iter().filter(|f| !f.secret.is_withheld()) {
             let windows = if finding.confidence >= Confidence::Medium { &mut mask.strong } else { &mut mask.weak };
-            let secrets = std::iter::once(&finding.secret).chain(finding.secrets.iter().map(|(_, secret)| secret));
-            secrets.for_each(|secret| windows.extend(each_window(secret.expose())));
+            finding.all_secrets().for_each(|secret| windows.extend(each_window(secret.expose())));
             mask.withheld.extend(messages_that_cannot_be_masked(finding));
         }
         mask

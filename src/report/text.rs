@@ -110,7 +110,7 @@ impl Block<'_> {
         let name = printable(title(f).as_bytes());
         writeln!(self.out, "{}  {}", style.bold(name), style.dim(printable(f.rule.as_bytes())))?;
         let mark = if f.encrypted { " (encrypted: protected by a passphrase)" } else { "" };
-        let label = if self.shown.options.show_secrets { "secret" } else { "value" };
+        let label = if self.shown.shows(&f.secret) { "secret" } else { "value" };
         self.line(label, format_args!("{}{mark}", self.shown.value(&f.secret)))?;
         self.line("confidence", style.confidence(f.confidence))?;
         let reason = match &f.checked.validity {

@@ -54,7 +54,7 @@ pub(super) struct SecretView {
 
 impl SecretView {
     pub fn new(shown: &Shown<'_>, secret: &Secret) -> Self {
-        if !shown.options.show_secrets || secret.is_withheld() {
+        if !shown.shows(secret) {
             return Self { secret: None, secret_base64: None };
         }
         let Bytes { text, base64 } = Bytes::new(secret.expose());

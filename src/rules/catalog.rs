@@ -3,17 +3,17 @@
 //! Contract: a [`Catalog`] is built once from rule files, is immutable, and never fails afterwards. Patterns compile on
 //! first use, so a start costs no more than the rules a scan really meets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use regex_automata::meta;
 use regex_automata::util::syntax;
-use regex_syntax::hir::Hir;
 
 use super::ask::{self, Ask};
 use super::checksum::Recipe;
 use super::pairs::Kept;
+use super::pattern::{OWN_GROUPS, group_names, parse, part_names};
 use super::schema::{Alone, BoundTo, Mismatch, RuleFile, Structure, Token};
 use super::{Fault, FileText, select::Selection};
 use crate::model::{Confidence, TokenIndex};
@@ -22,8 +22,6 @@ use crate::model::{Confidence, TokenIndex};
 const DEFAULT_WINDOW: usize = 1024;
 /// How far after a near-word a token may end if the rule does not say, in bytes.
 const DEFAULT_WITHIN: usize = 80;
-/// Groups that are no parts.
-const OWN_GROUPS: [&str; 4] = ["secret", "body", "check", "encrypted"];
 /// The widest window a rule may ask for, in bytes.
 pub const MAX_WINDOW: usize = 32 << 10;
 
@@ -368,48 +366,6 @@ fn compile_checksum(
         prefix: checksum.prefix.as_bytes().to_vec(),
         mismatch: checksum.mismatch,
     })
-}
-
-/// Names of the parts that credentials of a token type may have: groups of its pattern, and the ids of what it pairs with.
-///
-/// # Errors
-/// The pattern cannot be read, or the checksum names no group.
-pub fn part_names(token: &Token) -> Result<BTreeSet<String>, String> {
-    let groups = group_names(&parse(token.regex.get_ref())?);
-    let checksum = token.checksum.iter().flat_map(|c| [&c.get_ref().of, &c.get_ref().equals]);
-    let used: Vec<&String> = checksum.collect();
-    let own = groups.into_iter().flatten().filter(|g| !OWN_GROUPS.contains(&g.as_str()) && !used.contains(&g));
-    Ok(own
-        .chain(token.pair.iter().flat_map(|p| [p.get_ref().with.clone(), p.get_ref().also.clone()].concat()))
-        .chain(token.pair.iter().flat_map(|p| p.get_ref().secrets.keys().cloned()))
-        .collect())
-}
-
-/// Parses a pattern the way all rules are read: bytes, ASCII classes.
-pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
-    regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(|e| e.to_string())
-}
-
-fn group_names(hir: &Hir) -> Vec<Option<String>> {
-    fn walk(hir: &Hir, names: &mut Vec<Option<String>>) {
-        use regex_syntax::hir::HirKind;
-        match hir.kind() {
-            HirKind::Capture(c) => {
-                let at = c.index as usize;
-                if names.len() <= at {
-                    names.resize(at + 1, None);
-                }
-                names[at] = c.name.as_deref().map(str::to_owned);
-                walk(&c.sub, names);
-            }
-            HirKind::Repetition(r) => walk(&r.sub, names),
-            HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().for_each(|s| walk(s, names)),
-            _ => {}
-        }
-    }
-    let mut names = vec![None];
-    walk(hir, &mut names);
-    names
 }
 
 impl TokenRule {

@@ -60,7 +60,7 @@ pub fn secret(rule: &TokenRule, random: &mut Random, wrong: bool) -> Vec<u8> {
 
 /// Makes a credential of a rule.
 pub fn credential(rule: &TokenRule, random: &mut Random, wrong: bool) -> Credential {
-    let Ok(hir) = super::catalog::parse(&rule.pattern) else { return Credential::default() };
+    let Ok(hir) = super::pattern::parse(&rule.pattern) else { return Credential::default() };
     let mut made = Made { text: Vec::new(), groups: HashMap::new() };
     made.grow(&hir, random);
     if let Some(checksum) = &rule.checksum {

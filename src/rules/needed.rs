@@ -26,7 +26,7 @@ pub(super) fn byte(hir: &Hir, anchors: &[Vec<u8>]) -> Option<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::rules::catalog::parse;
+    use crate::rules::pattern::parse;
 
     #[test]
     fn only_what_every_match_has_is_needed() {

@@ -171,21 +171,19 @@ pub async fn replay(protocol: Protocol, stream: impl Stream + 'static) -> Result
 /// Reads a request: protocol and account, or what is missing.
 fn account(request: &LogIn) -> Result<(Protocol, Account), String> {
     let get = |name: &str| request.value(name);
-    let scheme = get("scheme").split('+').next().unwrap_or_default().to_ascii_lowercase();
-    if get("scheme").to_ascii_lowercase().starts_with("mongodb+srv") {
+    let whole = get("scheme").to_ascii_lowercase();
+    let scheme = whole.split('+').next().unwrap_or_default();
+    if whole.starts_with("mongodb+srv") {
         return Err("its servers stand in a DNS record (mongodb+srv), which is not looked up".into());
     }
-    let named = spoken(&scheme);
+    let named = spoken(&whole).or_else(|| spoken(scheme));
     let Some(protocol) = request.protocol.or(named.map(|(p, _)| p)) else {
-        return Err(match scheme.as_str() {
+        return Err(match scheme {
             "" => "it is not told which protocol its server speaks".to_owned(),
             scheme => format!("log-ins over {scheme} are not made"),
         });
     };
-    // Mail URLs of Django: `smtp+ssl` is TLS from the first byte, `smtp+tls` is STARTTLS.
-    let ssl = get("scheme").to_ascii_lowercase().ends_with("+ssl");
-    let secure =
-        named.is_some_and(|(_, secure)| secure) || (ssl && matches!(protocol, Protocol::Smtp | Protocol::Imap));
+    let secure = named.is_some_and(|(_, secure)| secure);
     let (host, password) = (get("host"), get("password"));
     if host.is_empty() {
         return Err("its host is not known".into());
@@ -214,7 +212,7 @@ fn account(request: &LogIn) -> Result<(Protocol, Account), String> {
     Ok((protocol, account))
 }
 
-/// What a URL's scheme speaks, and whether TLS comes first.
+/// What a URL's scheme speaks, and whether TLS comes first. (In mail URLs of Django `+ssl` is that, and `+tls` STARTTLS.)
 fn spoken(scheme: &str) -> Option<(Protocol, bool)> {
     Some(match scheme {
         "postgres" | "postgresql" | "postgis" | "timescaledb" | "cockroachdb" | "redshift" => {
@@ -227,9 +225,9 @@ fn spoken(scheme: &str) -> Option<(Protocol, bool)> {
         "amqp" | "pyamqp" | "rabbitmq" => (Protocol::Amqp, false),
         "amqps" | "pyamqps" => (Protocol::Amqp, true),
         "smtp" | "submission" => (Protocol::Smtp, false),
-        "smtps" => (Protocol::Smtp, true),
+        "smtps" | "smtp+ssl" | "submission+ssl" => (Protocol::Smtp, true),
         "imap" => (Protocol::Imap, false),
-        "imaps" => (Protocol::Imap, true),
+        "imaps" | "imap+ssl" => (Protocol::Imap, true),
         "ldap" => (Protocol::Ldap, false),
         "ldaps" => (Protocol::Ldap, true),
         _ => return None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use unsprawl::model::Validity;
 use unsprawl::rules::FileText;
 use unsprawl::rules::ask::{Ask, compile};
-use unsprawl::rules::catalog::part_names;
+use unsprawl::rules::pattern::part_names;
 use unsprawl::rules::schema::RuleFile;
 use unsprawl::verify::network::{LogIns, Network, Options};
 use unsprawl::verify::render::ResolvedEndpoint;

@@ -12,7 +12,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use unsprawl::model::Validity;
 use unsprawl::rules::ask::{Ask, compile};
-use unsprawl::rules::catalog::part_names;
+use unsprawl::rules::pattern::part_names;
 use unsprawl::verify::render::ResolvedEndpoint;
 use unsprawl::verify::replay::{Played, Replay, run};
 use unsprawl::verify::steps::{self, Credential, Endpoints, Outcome};

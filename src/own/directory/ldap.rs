@@ -13,8 +13,9 @@ use std::time::Duration;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
 
-use super::{MOST_PEOPLE, Options, Wanted, percent};
+use super::{MOST_PEOPLE, Options, Wanted};
 use crate::model::{Person, PersonState};
+use crate::rules::ask::template;
 use crate::secret::Secret;
 
 /// Entries a page.
@@ -87,7 +88,7 @@ impl Ldap {
                 "over TLS an IPv6 address is no name that a certificate is compared with: give the host's name",
             );
         }
-        Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: percent::decoded(base), bind })
+        Ok(Self { server: format!("{scheme}://{host}"), start_tls, base: template::unquoted(base), bind })
     }
 
     /// Its address, for reports.

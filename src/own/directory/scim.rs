@@ -10,8 +10,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{MOST_PEOPLE, Wanted, percent, quoted};
+use super::{MOST_PEOPLE, Wanted, quoted};
 use crate::model::{Person, PersonState};
+use crate::rules::ask::template;
 use crate::rules::schema::ask::Method;
 use crate::secret::Secret;
 use crate::transport::{Outgoing, Reply, Transport};
@@ -161,12 +162,14 @@ impl Scim {
         let mut query = format!("count={PAGE}");
         match start {
             Some(Start::Index(index)) => query.push_str(&format!("&startIndex={index}")),
-            Some(Start::Cursor(cursor)) => query.push_str(&format!("&cursor={}", percent::encoded(cursor))),
+            Some(Start::Cursor(cursor)) => {
+                query.push_str(&format!("&cursor={}", template::percent(cursor.as_bytes(), false)))
+            }
             None => {}
         }
         if !filter.is_empty() {
             query.push_str("&filter=");
-            query.push_str(&percent::encoded(filter));
+            query.push_str(&template::percent(filter.as_bytes(), false));
         }
         let bearer = Zeroizing::new(format!("Bearer {}", String::from_utf8_lossy(self.token.expose()).trim()));
         Outgoing {

@@ -284,6 +284,11 @@ fn percent_all_but(value: &[u8], kept: &[u8]) -> String {
     out
 }
 
+/// [`unquote`] of a text; bytes that are no UTF-8 then become replacement characters.
+pub fn unquoted(text: &str) -> String {
+    String::from_utf8_lossy(&unquote(text.as_bytes())).into_owned()
+}
+
 /// Undoes percent-encoding; what is not encoded stays.
 pub fn unquote(value: &[u8]) -> Vec<u8> {
     let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));

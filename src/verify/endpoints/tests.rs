@@ -27,7 +27,7 @@ inactive = [{{ status = 401 }}]
     );
     let (place, file) = rules::parse("acme.toml", &text).unwrap();
     let token = file.tokens[0].get_ref();
-    rules::ask::compile(&place, &file, token, &rules::catalog::part_names(token).unwrap()).unwrap()
+    rules::ask::compile(&place, &file, token, &rules::pattern::part_names(token).unwrap()).unwrap()
 }
 
 fn settings(flags: &[(&str, &str)], env: &[(&str, &str)], file: &[(&str, &str)], hosts: &[&str]) -> Settings {

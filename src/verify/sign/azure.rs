@@ -9,8 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use zeroize::Zeroizing;
 
-use super::parts::{Target, header, hmac256, http_date, method, percent, set_header, unpercent};
+use super::parts::{Target, header, hmac256, http_date, method, percent, set_header};
 use super::{Unsigned, Values};
+use crate::rules::ask::template::unquoted;
 use crate::verify::transport::Outgoing;
 
 /// Version of the storage services that is asked for, unless the request names one.
@@ -37,7 +38,7 @@ pub fn shared_key(values: &Values, request: &mut Outgoing, now: i64) -> Result<(
     own.sort_unstable();
     let mut resource = format!("/{account}{}", target.path);
     for (name, value) in target.sorted_query() {
-        resource.push_str(&format!("\n{}:{}", unpercent(name).to_lowercase(), unpercent(value)));
+        resource.push_str(&format!("\n{}:{}", unquoted(name).to_lowercase(), unquoted(value)));
     }
     let length = if request.body.is_empty() { String::new() } else { request.body.len().to_string() };
     // Standard headers in their fixed order; Date stays empty where x-ms-date is given.

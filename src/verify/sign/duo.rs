@@ -6,8 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
 
-use super::parts::{Target, date, method, percent, set_header, unpercent};
+use super::parts::{Target, date, method, percent, set_header};
 use super::{Unsigned, Values};
+use crate::rules::ask::template::unquoted;
 use crate::secret::hex;
 use crate::verify::transport::Outgoing;
 
@@ -20,7 +21,7 @@ pub fn sign(values: &Values, request: &mut Outgoing, now: i64) -> Result<(), Uns
     let url = request.url.clone();
     let target = Target::of(&url)?;
     let date = date(now, "%a, %d %b %Y %H:%M:%S -0000")?;
-    let again = |text: &str| percent(&unpercent(text));
+    let again = |text: &str| percent(&unquoted(text));
     let mut query: Vec<_> = target.sorted_query().iter().map(|(n, v)| format!("{}={}", again(n), again(v))).collect();
     query.sort();
     let host = target.host.to_ascii_lowercase();

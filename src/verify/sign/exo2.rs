@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::parts::{Target, hmac256, method, set_header, unpercent};
+use super::parts::{Target, hmac256, method, set_header};
 use super::{Unsigned, Values};
+use crate::rules::ask::template::unquoted;
 use crate::verify::transport::Outgoing;
 
 /// Seconds that a signature is good for.
@@ -20,8 +21,8 @@ pub fn sign(values: &Values, request: &mut Outgoing, now: i64) -> Result<(), Uns
     let body =
         std::str::from_utf8(&request.body).map_err(|_| Unsigned::Request("the body of the request is no text"))?;
     let query = target.sorted_query();
-    let given: String = query.iter().map(|(_, value)| unpercent(value)).collect();
-    let names: Vec<String> = query.iter().map(|(name, _)| unpercent(name)).collect();
+    let given: String = query.iter().map(|(_, value)| unquoted(value)).collect();
+    let names: Vec<String> = query.iter().map(|(name, _)| unquoted(name)).collect();
     let ends = now + LIFE;
     let text = Zeroizing::new(format!("{} {}\n{body}\n{given}\n\n{ends}", method(request.method), target.path));
     let signature = STANDARD.encode(hmac256(secret.as_bytes(), text.as_bytes()));

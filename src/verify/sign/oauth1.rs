@@ -6,8 +6,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
-use super::parts::{Target, method, percent, set_header, unpercent};
+use super::parts::{Target, method, percent, set_header};
 use super::{Unsigned, Values};
+use crate::rules::ask::template::unquoted;
 use crate::secret::random_hex;
 use crate::verify::transport::Outgoing;
 
@@ -35,7 +36,7 @@ pub(super) fn sign_once(values: &Values, request: &mut Outgoing, now: i64, nonce
     ];
     let url = request.url.clone();
     let target = Target::of(&url)?;
-    let again = |text: &str| percent(&unpercent(text));
+    let again = |text: &str| percent(&unquoted(text));
     let given = target.sorted_query();
     let mut all: Vec<(String, String)> = given.iter().map(|(name, value)| (again(name), again(value))).collect();
     all.extend(own.iter().map(|(name, value)| (percent(name), percent(value))));
