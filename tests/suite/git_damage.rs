@@ -154,6 +154,33 @@ fn every_cut_and_flip_of_a_loose_object() {
     every_damage(&dir, &path, &all);
 }
 
+/// Its own checksum is right, its hash is not: both when it is shown whole and when it is shown in parts.
+#[test]
+fn a_loose_object_with_another_hash_is_told() {
+    let (_top, dir, all) = small(&[]);
+    let (id, (_, text)) = all.iter().find(|(_, (kind, _))| *kind == Kind::Blob).unwrap();
+    let hex = id.to_string();
+    let path = dir.join(".git/objects").join(&hex[..2]).join(&hex[2..]);
+    std::fs::remove_file(&path).unwrap();
+    for content in [text.clone(), vec![b'x'; 100], vec![b'x'; 300 << 10]] {
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut zlib, format!("blob {}\0", content.len()).as_bytes()).unwrap();
+        std::io::Write::write_all(&mut zlib, &content).unwrap();
+        std::fs::write(&path, zlib.finish().unwrap()).unwrap();
+        let notes = Arc::new(Notes::default());
+        let store = ObjectStore::open(&dir.join(".git/objects"), 20, Arc::clone(&notes)).unwrap();
+        let collect = Collect::default();
+        // The largest one needs two parts.
+        store.walk(Kinds::ALL, None, &collect, &WalkOptions { memory: 400 << 10, ..WalkOptions::default() });
+        let told: &[_] = if content == *text { &[] } else { &[(NoteKind::GitDamaged, 1)] };
+        assert_eq!(notes.take().1, told, "{} bytes", content.len());
+        let parts = collect.parts.lock().unwrap();
+        let shown = parts.get(id).map(|(bytes, _)| bytes.clone());
+        let shown = shown.or_else(|| collect.seen.lock().unwrap().get(id).map(|(_, bytes)| bytes.clone()));
+        assert!(shown.is_some_and(|shown| shown == content), "it is shown all the same");
+    }
+}
+
 /// An index that is gone is built from the pack, and one object that is damaged is read from another pack.
 #[test]
 fn what_can_be_repaired_is() {
