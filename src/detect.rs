@@ -9,6 +9,7 @@ pub mod comments;
 pub mod decode;
 pub mod delta;
 pub mod escapes;
+mod filter;
 pub mod finish;
 pub mod noise;
 mod rare;

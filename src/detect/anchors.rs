@@ -1,8 +1,8 @@
 //! One search for the anchors and near-words of all rules, behind a filter that most bytes never pass.
 //!
-//! Each literal is looked for by its rarest four bytes. The filter looks at four bytes at a time, hashed into a bitmap that fits
-//! the first-level cache; where it says "maybe", the literals that have these bytes are compared. That is several times faster
-//! than feeding every byte to an automaton, which a test holds it against, and is built in a few milliseconds.
+//! Each literal is looked for by its rarest four bytes; where [`Filter`] says "maybe", the literals that have these bytes are
+//! compared. That is several times faster than feeding every byte to an automaton, which a test holds it against, and is built
+//! in a few milliseconds.
 //!
 //! Contract: every occurrence of every literal is found, overlapping ones too, wherever the text begins or ends, so that
 //! what was found in a part of a text stays true when that part is copied into another. Literals are cut to
@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::filter::Filter;
+use super::rare::Known;
 use super::table::Table;
 use crate::rules::Catalog;
 
@@ -78,48 +80,6 @@ pub struct Extent {
     pub after: u32,
 }
 
-/// The four bytes that literals are looked for by, with case folded roughly. May say yes too often, never no wrongly.
-#[derive(Debug)]
-struct Filter(Box<[u64; Self::WORDS]>);
-
-impl Filter {
-    /// 32 KiB, which fits the first-level cache.
-    const WORDS: usize = 1 << 12;
-
-    fn new(table: &Table) -> Self {
-        let mut words = Box::new([0; Self::WORDS]);
-        for entry in table.all() {
-            match entry.bytes() {
-                4 => Self::insert(&mut words, entry.value()),
-                // Whatever follows a literal of three bytes.
-                3 => (0..=255).for_each(|last| Self::insert(&mut words, entry.value() | last << 24)),
-                _ => words.fill(u64::MAX),
-            }
-        }
-        Self(words)
-    }
-
-    fn insert(words: &mut [u64; Self::WORDS], four: u32) {
-        let (word, bits) = Self::slot(four);
-        words[word] |= 1 << (bits & 63) | 1 << (bits >> 6 & 63);
-    }
-
-    /// A word, and two bits in it: one alone would be set by chance too often.
-    #[inline(always)]
-    fn slot(four: u32) -> (usize, u32) {
-        let hash = (four | 0x2020_2020).wrapping_mul(0x9e37_79b1);
-        ((hash >> 20) as usize, hash >> 8)
-    }
-
-    /// 1 if a literal may have these four bytes, whatever their case.
-    #[inline(always)]
-    fn may_be(&self, four: u32) -> u32 {
-        let (word, bits) = Self::slot(four);
-        let word = self.0[word];
-        (word >> (bits & 63) & word >> (bits >> 6 & 63)) as u32 & 1
-    }
-}
-
 impl Anchors {
     /// Gathers the literals of a catalog.
     pub fn new(catalog: &Catalog) -> Self {
@@ -156,12 +116,15 @@ impl Anchors {
             }
         }
         let longest = literals.iter().map(|l| l.folded.len()).max().unwrap_or(1);
-        let table = Table::new(&literals);
+        let known = Known::new();
+        let table = Table::new(&literals, &known);
         let extent =
             |l: &Literal| Extent { len: l.folded.len() as u32, before: l.before as u32, after: l.after as u32 };
         let extents = literals.iter().map(extent).collect();
         let deepest = table.all().map(|e| usize::from(e.back)).max().unwrap_or(0);
-        Self { filter: Filter::new(&table), table, literals, extents, longest, deepest }
+        let looked_for = table.all().map(|e| (literals[usize::from(e.literal)].folded.as_slice(), usize::from(e.back)));
+        let filter = Filter::new(looked_for, &known);
+        Self { filter, table, literals, extents, longest, deepest }
     }
 
     /// What a literal stands for.
@@ -192,27 +155,8 @@ impl Anchors {
     /// Finds every literal that begins in `starts` and ends at `limit` or before, nearly in order of where they begin.
     pub fn find(&self, text: &[u8], starts: Range<usize>, limit: usize, mut found: impl FnMut(Anchor)) {
         let limit = limit.min(text.len());
-        let (mut at, to) = (starts.start, starts.end.saturating_add(self.deepest).min(limit));
-        // Four positions from one load of eight bytes, which may reach behind the end of the range.
-        while at < to
-            && let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk())
-        {
-            let word = u64::from_le_bytes(*eight);
-            let four = |i: u32| (word >> (8 * i)) as u32;
-            let mut seen = (0..4).fold(0, |seen, i| seen | self.filter.may_be(four(i)) << i);
-            while seen != 0 {
-                let i = seen.trailing_zeros();
-                self.at(text, at + i as usize, four(i), &starts, limit, &mut found);
-                seen &= seen - 1;
-            }
-            at += 4;
-        }
-        // Too close to the end of the text for eight bytes.
-        for at in at..to {
-            let mut four = [0; 4];
-            four.iter_mut().zip(&text[at..]).for_each(|(to, from)| *to = *from);
-            self.at(text, at, u32::from_le_bytes(four), &starts, limit, &mut found);
-        }
+        let to = starts.end.saturating_add(self.deepest).min(limit);
+        self.filter.each(text, starts.start..to, |at, four| self.at(text, at, four, &starts, limit, &mut found));
     }
 
     /// Every literal that is looked for by the bytes at one position.

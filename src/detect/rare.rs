@@ -39,8 +39,8 @@ const WORDS: &str = "\
     visible void wait warning watch weight when where while width window with word work worker world write xml you \
     zero";
 
-/// Bytes are told apart by 64 classes: case is folded, and so are control characters and bytes above ASCII.
-const CLASSES: usize = 64;
+/// Bytes are told apart by so many classes.
+pub(super) const CLASSES: usize = 64;
 
 /// What is learnt of [`WORDS`].
 pub(super) struct Known {
@@ -48,6 +48,8 @@ pub(super) struct Known {
     fours: Vec<u32>,
     /// Logarithm of how often the second class follows the first.
     follows: Vec<f32>,
+    /// How often each class stands anywhere, as a share of all.
+    stands: Vec<f32>,
 }
 
 impl Known {
@@ -67,7 +69,11 @@ impl Known {
             let all: f32 = row.iter().map(|n| f32::from(*n)).sum();
             row.iter().map(|n| ((f32::from(*n) + 0.25) / (all + 5.0)).ln()).collect()
         };
-        Self { fours, follows: pairs.chunks(CLASSES).flat_map(row).collect() }
+        let sums: Vec<f32> =
+            pairs.chunks(CLASSES).map(|row| row.iter().map(|n| f32::from(*n)).sum::<f32>() + 5.0).collect();
+        let all: f32 = sums.iter().sum();
+        let stands = sums.iter().map(|sum| sum / all).collect();
+        Self { fours, follows: pairs.chunks(CLASSES).flat_map(row).collect(), stands }
     }
 
     /// Where in a literal its rarest four bytes begin; 0 if it has no more.
@@ -75,6 +81,11 @@ impl Known {
         let ranked = literal.windows(4).map(|four| self.rank(four)).enumerate();
         let rarer = |a: &(usize, f32), b: &(usize, f32)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
         ranked.min_by(|(_, a), (_, b)| rarer(a, b)).map_or(0, |(at, _)| at)
+    }
+
+    /// How common two bytes of these classes are, as a share of all pairs.
+    pub(super) fn pair(&self, first: usize, second: usize) -> f32 {
+        self.stands[first] * self.follows[first * CLASSES + second].exp()
     }
 
     /// More for more common ones.
@@ -86,9 +97,9 @@ impl Known {
     }
 }
 
-fn class(byte: u8) -> usize {
-    let folded = byte | 0x20;
-    usize::from((folded >> 1) & 0x20 | folded & 0x1f)
+/// The class of a byte: case is folded, and what is no character of ASCII shares the class of one.
+pub(super) fn class(byte: u8) -> usize {
+    usize::from(byte >> 1 & 0x20 | byte & 0x1f)
 }
 
 /// Four bytes as a number, with case folded roughly.

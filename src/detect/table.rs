@@ -61,11 +61,6 @@ impl Entry {
         self.keep.count_ones() / 8
     }
 
-    /// The bytes as a number; case may be folded.
-    pub(super) fn value(&self) -> u32 {
-        self.value
-    }
-
     /// Whether the literal may begin with these eight bytes.
     #[inline(always)]
     pub(super) fn may_begin(&self, eight: [u8; 8]) -> bool {
@@ -82,9 +77,8 @@ impl Entry {
 impl Table {
     const BITS: u32 = 13;
 
-    pub(super) fn new(literals: &[Literal]) -> Self {
-        let known = Known::new();
-        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16, &known));
+    pub(super) fn new(literals: &[Literal], known: &Known) -> Self {
+        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16, known));
         let (mut entries, tiny): (Vec<Entry>, Vec<Entry>) = entries.partition(|entry| entry.bytes() >= 3);
         entries.sort_by_key(|e| Self::slot(e.value));
         let starts = (0..=1 << Self::BITS).map(|s| entries.partition_point(|e| Self::slot(e.value) < s) as u16);
@@ -98,7 +92,7 @@ impl Table {
     }
 
     /// All entries.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.entries.iter().chain(&self.tiny)
     }
 

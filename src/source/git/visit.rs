@@ -142,7 +142,12 @@ impl<'a, V: Visitor> Walker<'a, V> {
     fn hold(&self, node: u32, hasher: Hasher) {
         let id = self.forest.id(self.store, node);
         if id.is_some_and(|id| hasher.end() != id.as_bytes()) {
-            self.store.report(self.forest.place(node), id, Fault::Damaged("the hash of the object is not its id"), true);
+            self.store.report(
+                self.forest.place(node),
+                id,
+                Fault::Damaged("the hash of the object is not its id"),
+                true,
+            );
         }
     }
 
