@@ -1,6 +1,6 @@
 //! One search for the anchors and near-words of all rules, behind a filter that most bytes never pass.
 //!
-//! Each literal is looked for by its rarest four bytes; where [`Filter`] says "maybe", the literals that have these bytes are
+//! Each literal is looked for by its rarest four bytes; where the filter says "maybe", the literals that have these bytes are
 //! compared. That is several times faster than feeding every byte to an automaton, which a test holds it against, and is built
 //! in a few milliseconds.
 //!

@@ -3,12 +3,11 @@
 //! Each literal is looked for by four of its bytes. At every second position of a text, two pairs of bytes that follow each other
 //! are looked up: a literal whose four bytes begin there is known by both, one whose four bytes begin one further on by the byte
 //! before them (any, if it is not part of the literal) and the first three. The pairs of a literal are those of one of 32
-//! *buckets*; where no bucket has both pairs, nothing can stand. What is left, about one position in twenty, is held against a
-//! bitmap of the four bytes. Both tables are small enough for the first-level cache, and the first look has no branch.
+//! *buckets*; where no bucket has both pairs, nothing can stand. That look has no branch, and its table of 32 KiB fits the
+//! first-level cache. What is left, about one position in twenty, is held against a bitmap of the four bytes (16 KiB).
 //!
 //! Contract: never no wrongly, for any alignment, at the ends of a text too.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::rare::{CLASSES, Known, class};
@@ -86,11 +85,10 @@ impl Filter {
                 let here = (from + 2 * maybe.trailing_zeros() as usize).saturating_sub(2);
                 maybe &= maybe - 1;
                 let word = eight(text, here);
-                let fours = [word as u32, (word >> 8) as u32];
-                let mut which = fours.map(|four| self.may_be(four));
-                while let Some(i) = which.iter().position(|may_be| *may_be) {
-                    which[i] = false;
-                    seen(here + i, fours[i]);
+                for (at, four) in [(here, word as u32), (here + 1, (word >> 8) as u32)] {
+                    if self.may_be(four) {
+                        seen(at, four);
+                    }
                 }
             }
         }
@@ -136,25 +134,24 @@ fn fours<'a>(literals: impl Iterator<Item = (&'a [u8], usize)>) -> Box<[u64; WOR
 /// Spreads literals over buckets so that few positions of common text pass by chance: those with the same first pair go together,
 /// the most common ones first, each to where it adds least.
 fn buckets<'a>(literals: impl Iterator<Item = (&'a [u8], usize)>, known: &Known) -> Box<[u64; PAIRS]> {
-    let mut seconds: BTreeMap<Pair, BTreeSet<Pair>> = BTreeMap::new();
+    let mut patterns: Vec<(Pair, Pair)> = Vec::new();
     for (literal, back) in literals {
         for odd in 0..2 {
             let at = |i: usize| (back + i).checked_sub(odd).and_then(|i| literal.get(i)).map(|b| class(*b));
-            seconds.entry((at(0), at(1))).or_default().insert((at(2), at(3)));
+            patterns.push(((at(0), at(1)), (at(2), at(3))));
         }
     }
+    patterns.sort_unstable();
     let common: Vec<f32> = (0..PAIRS).map(|pair| known.pair(pair % CLASSES, pair / CLASSES)).collect();
     let sum = |pairs: &[u16]| pairs.iter().map(|pair| common[usize::from(*pair)]).sum::<f32>();
-    let mut groups: Vec<(f32, Vec<u16>, Vec<u16>)> = seconds
-        .into_iter()
-        .map(|(first, seconds)| {
-            let first = all(first).collect::<Vec<_>>();
-            let mut second: Vec<u16> = seconds.into_iter().flat_map(all).collect();
-            second.sort_unstable();
-            second.dedup();
-            (sum(&first) * sum(&second), first, second)
-        })
-        .collect();
+    let group = |same: &[(Pair, Pair)]| {
+        let first: Vec<u16> = same.first().into_iter().flat_map(|(first, _)| all(*first)).collect();
+        let mut second: Vec<u16> = same.iter().flat_map(|(_, second)| all(*second)).collect();
+        second.sort_unstable();
+        second.dedup();
+        (sum(&first) * sum(&second), first, second)
+    };
+    let mut groups: Vec<(f32, Vec<u16>, Vec<u16>)> = patterns.chunk_by(|a, b| a.0 == b.0).map(group).collect();
     groups.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut table = Box::new([0u64; PAIRS]);
     // How common the first pairs of each bucket are, and its second ones.

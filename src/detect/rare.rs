@@ -65,15 +65,12 @@ impl Known {
                 word.last().into_iter().for_each(|last| add(*last, joint));
             }
         }
-        let row = |row: &[u16]| -> Vec<f32> {
-            let all: f32 = row.iter().map(|n| f32::from(*n)).sum();
-            row.iter().map(|n| ((f32::from(*n) + 0.25) / (all + 5.0)).ln()).collect()
-        };
-        let sums: Vec<f32> =
-            pairs.chunks(CLASSES).map(|row| row.iter().map(|n| f32::from(*n)).sum::<f32>() + 5.0).collect();
+        let rows = pairs.chunks(CLASSES);
+        let sums: Vec<f32> = rows.clone().map(|row| row.iter().map(|n| f32::from(*n)).sum::<f32>() + 5.0).collect();
+        let follows =
+            rows.zip(&sums).flat_map(|(row, sum)| row.iter().map(move |n| ((f32::from(*n) + 0.25) / sum).ln()));
         let all: f32 = sums.iter().sum();
-        let stands = sums.iter().map(|sum| sum / all).collect();
-        Self { fours, follows: pairs.chunks(CLASSES).flat_map(row).collect(), stands }
+        Self { fours, follows: follows.collect(), stands: sums.iter().map(|sum| sum / all).collect() }
     }
 
     /// Where in a literal its rarest four bytes begin; 0 if it has no more.
@@ -97,7 +94,7 @@ impl Known {
     }
 }
 
-/// The class of a byte: case is folded, and what is no character of ASCII shares the class of one.
+/// The class of a byte: case is folded, and control characters and bytes above ASCII share the classes of others.
 pub(super) fn class(byte: u8) -> usize {
     usize::from(byte >> 1 & 0x20 | byte & 0x1f)
 }

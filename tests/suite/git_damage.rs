@@ -45,6 +45,12 @@ fn file(dir: &Path, extension: &str) -> PathBuf {
     path
 }
 
+/// The file of a loose object.
+fn loose(dir: &Path, id: &ObjectId) -> PathBuf {
+    let hex = id.to_string();
+    dir.join(".git/objects").join(&hex[..2]).join(&hex[2..])
+}
+
 /// Walks and reads everything: without a note it must be what git shows. Returns whether there was a note.
 fn look(dir: &Path, all: &Objects, case: &str) -> bool {
     let notes = Arc::new(Notes::default());
@@ -147,8 +153,7 @@ fn every_flip_of_a_pack_with_a_version_1_index() {
 fn every_cut_and_flip_of_a_loose_object() {
     let (_top, dir, all) = small(&[]);
     let (id, _) = all.iter().max_by_key(|(_, (_, data))| data.len()).unwrap();
-    let hex = id.to_string();
-    let path = dir.join(".git/objects").join(&hex[..2]).join(&hex[2..]);
+    let path = loose(&dir, id);
     #[cfg(unix)]
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     every_damage(&dir, &path, &all);
@@ -159,8 +164,7 @@ fn every_cut_and_flip_of_a_loose_object() {
 fn a_loose_object_with_another_hash_is_told() {
     let (_top, dir, all) = small(&[]);
     let (id, (_, text)) = all.iter().find(|(_, (kind, _))| *kind == Kind::Blob).unwrap();
-    let hex = id.to_string();
-    let path = dir.join(".git/objects").join(&hex[..2]).join(&hex[2..]);
+    let path = loose(&dir, id);
     std::fs::remove_file(&path).unwrap();
     for content in [text.clone(), vec![b'x'; 100], vec![b'x'; 300 << 10]] {
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());

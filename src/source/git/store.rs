@@ -24,6 +24,8 @@ pub const MOST_READ: u64 = 512 << 20;
 pub const LONGEST_CHAIN: usize = 1 << 16;
 /// What one step down a delta chain counts as, in bytes made.
 const STEP: u64 = 4096;
+/// What is wrong with an object whose bytes are whole but not those its id stands for.
+pub(super) const WRONG_HASH: &str = "the hash of the object is not its id";
 /// Larger objects are allocated as their bytes come, not by their declared size.
 const TRUSTED: u64 = 1 << 20;
 
@@ -179,7 +181,7 @@ impl ObjectStore {
     ) -> Result<(Kind, Vec<u8>), Fault> {
         let (kind, data) = self.read_at(place, limit, inflater, made)?;
         if object_id(self.hash_len, kind, &data) != Some(*id) {
-            return Err("the hash of the object is not its id".into());
+            return Err(WRONG_HASH.into());
         }
         Ok((kind, data))
     }

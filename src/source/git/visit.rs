@@ -13,7 +13,7 @@ use super::hash::Hasher;
 use super::inflate::{self, SLACK, SLACK_IN};
 use super::loose;
 use super::pack::Stored;
-use super::store::{Fault, Place};
+use super::store::{Fault, Place, WRONG_HASH};
 use super::walk::{Kind, Object, Visitor};
 use super::walker::{Desk, Frame, Live, Stop, Walker, Why};
 use crate::source::{OVERLAP, PIECE};
@@ -142,12 +142,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
     fn hold(&self, node: u32, hasher: Hasher) {
         let id = self.forest.id(self.store, node);
         if id.is_some_and(|id| hasher.end() != id.as_bytes()) {
-            self.store.report(
-                self.forest.place(node),
-                id,
-                Fault::Damaged("the hash of the object is not its id"),
-                true,
-            );
+            self.store.report(self.forest.place(node), id, Fault::Damaged(WRONG_HASH), true);
         }
     }
 
