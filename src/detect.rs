@@ -11,19 +11,20 @@ pub mod delta;
 pub mod escapes;
 mod filter;
 pub mod finish;
+mod mask;
 pub mod noise;
 mod rare;
 pub mod structure;
 mod table;
 pub mod text;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Confidence, Hit};
 use crate::rules::SharedCatalog;
 use anchors::{Anchor, Anchors};
 use candidate::{Match, Scratch};
+use decode::Blocks;
 use text::TextKind;
 
 /// How deep encodings may nest.
@@ -103,7 +104,7 @@ impl Scanner {
             candidate::evaluate(&self.catalog, &self.anchors, text, binary, *anchor, scratch, &mut state.matches);
         }
         if !binary {
-            self.decode(text, 0..text.len(), depth, &mut state.decoded, scratch, cuts);
+            self.decode(text, &Blocks::all(text), depth, &mut state.decoded, scratch, cuts);
             state.decoded.sort_by_key(|d| (d.start, d.end));
         }
         state
@@ -129,11 +130,11 @@ impl Scanner {
         }
     }
 
-    /// Decodes blocks of `text[range]` and looks inside.
+    /// Decodes blocks and looks inside.
     fn decode(
         &self,
         text: &[u8],
-        range: Range<usize>,
+        blocks: &Blocks,
         depth: usize,
         out: &mut Vec<Inner>,
         scratch: &mut Scratch,
@@ -155,7 +156,7 @@ impl Scanner {
             }
             out.push(Inner { start: decoded.range.start as u32, end: decoded.range.end as u32, hits: hits.into() });
         };
-        decode::each(text, range, &mut found, &mut |what| cut_here.push(what));
+        decode::each(text, blocks, &mut found, &mut |what| cut_here.push(what));
         cuts.0.extend(cut_here);
     }
 }

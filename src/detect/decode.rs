@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use base64::Engine;
 
+use super::mask;
 use super::structure::{STANDARD, URL_SAFE};
 
 /// Longest run that is decoded, in bytes.
@@ -31,16 +32,57 @@ pub struct Decoded {
     pub bytes: Vec<u8>,
 }
 
-/// Calls `found` for everything encoded in `text[range]`, which must begin and end at block borders (see [`widen`]).
-/// `cut` is called when a limit left something out.
-pub fn each(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
-    base64_runs(text, range.clone(), found, cut);
-    super::escapes::lines(text, range, found);
+/// Whole blocks of a text.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// Where they lie.
+    pub range: Range<usize>,
+    /// Whether base64 and hex are looked for, and not escapes only.
+    pub runs: bool,
 }
 
-/// Widens a range to block borders: to whole lines, and on over lines that are, or were before the change, one block with them.
-pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
-    let mut start = line_start(text, range.start);
+impl Blocks {
+    /// All of a text.
+    pub fn all(text: &[u8]) -> Self {
+        Self { range: 0..text.len(), runs: true }
+    }
+
+    /// The blocks of what changed in a text. `known` tells that nothing was found in any block before: then a run that the change
+    /// does not touch has nothing in it, unless lines were joined or parted.
+    pub fn changed(text: &[u8], change: Range<usize>, known: bool) -> Self {
+        let lines = line_start(text, change.start)..line_end(text, change.end);
+        let range = widen(text, lines.clone());
+        let runs = !known || range != lines || touches_run(text, lines, change);
+        Self { range, runs }
+    }
+}
+
+/// Calls `found` for everything encoded in some blocks. `cut` is called when a limit left something out.
+pub fn each(text: &[u8], blocks: &Blocks, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
+    if blocks.runs {
+        base64_runs(text, blocks.range.clone(), found, cut);
+    }
+    super::escapes::lines(text, blocks.range.clone(), found);
+}
+
+/// Whether there is a run in a change, or next to it: with at most what may stand around the only run of a line between them, since
+/// such a line may have been joined with others before.
+fn touches_run(text: &[u8], lines: Range<usize>, change: Range<usize>) -> bool {
+    let between = |b: &&u8| is_blank(**b) || **b == b'=';
+    let run = |b: &&u8| is_base64(**b);
+    let left = text[lines.start..change.start].iter().rev();
+    let left_gap = left.clone().take_while(between).count();
+    let left_run = left.skip(left_gap).take(MIN_RUN).take_while(run).count();
+    let right = text[change.end..lines.end].iter();
+    let right_gap = right.clone().take_while(between).count();
+    let right_run = right.skip(right_gap).take(MIN_RUN).take_while(run).count();
+    let near = change.start - left_gap - left_run..change.end + right_gap + right_run;
+    left_run == MIN_RUN || right_run == MIN_RUN || near.len() >= MIN_RUN && next_run(text, near).is_some()
+}
+
+/// Widens a range of whole lines over lines that are, or were before the change, one block with them.
+fn widen(text: &[u8], lines: Range<usize>) -> Range<usize> {
+    let mut start = lines.start;
     // Not inside a group of pure lines, and not right behind one: its last line may be a short one.
     while start > 0 && may_end_pure(&text[..start - 1]) {
         let before = line_start(text, start - 1);
@@ -49,7 +91,7 @@ pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
         }
         start = before;
     }
-    let mut end = line_end(text, range.end);
+    let mut end = lines.end;
     // The next line may have had its block's beginning in what changed.
     while end < text.len() {
         let pure = may_end_pure(&text[..end]) && is_pure(&text[line_start(text, end)..end]);
@@ -64,7 +106,7 @@ pub fn widen(text: &[u8], range: Range<usize>) -> Range<usize> {
 /// Whether the last line may be pure, by its last characters.
 fn may_end_pure(text: &[u8]) -> bool {
     let text = trim_end(text);
-    text.last_chunk().is_some_and(|last| may_be_base64::<b'='>(*last))
+    text.last_chunk().is_some_and(|last| may_be_base64(*last))
 }
 
 /// Whether the first line is a tail: see [`is_tail`].
@@ -96,19 +138,19 @@ pub fn line_end(text: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |i| at + i)
 }
 
-fn is_base64(b: u8) -> bool {
+pub(super) fn is_base64(b: u8) -> bool {
     VALUES[usize::from(b)] < 64
 }
 
-/// Whether eight bytes may all be base64 characters: never no wrongly. Without a branch, since in most texts it would be a toss of a
-/// coin at each byte. Bytes from `+` to `LAST` pass, and letters with what stands among them.
-fn may_be_base64<const LAST: u8>(bytes: [u8; 8]) -> bool {
+/// Whether eight bytes may all be base64 characters or `=`: never no wrongly. Bytes from `+` to `=` pass, and letters with what
+/// stands among them.
+fn may_be_base64(bytes: [u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     let word = u64::from_le_bytes(bytes);
     let at_least = |least: u8| word.wrapping_add(ONES * u64::from(0x80 - least));
     let letters = word << 1;
-    let others = at_least(b'+') & !at_least(LAST + 1);
+    let others = at_least(b'+') & !at_least(b'=' + 1);
     (letters | others) & !word & HIGH == HIGH
 }
 
@@ -145,31 +187,35 @@ fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded),
     }
 }
 
-/// The first maximal run of [`MIN_RUN`] or more base64 characters in a range. Such a run has eight bytes in it that begin at one of
-/// every sixteen positions, and eight more on one side of them: nearly everything is dismissed by a look at those.
+/// The first maximal run of [`MIN_RUN`] or more base64 characters in a range.
 fn next_run(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
-    const { assert!(MIN_RUN >= 15 + 8) };
-    let (text, mut from) = (text.get(..range.end)?, range.start);
-    let eight = |at: usize| {
-        let bytes: Option<&[u8; 8]> = text.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map(|bytes| may_be_base64::<b'9'>(*bytes))
-    };
-    let mut at = from;
-    while let Some(all) = eight(at) {
-        let more = all && (eight(at + 8) == Some(true) || at >= from + 8 && eight(at - 8) == Some(true));
-        if !more {
-            at += 16;
-            continue;
+    let text = text.get(..range.end)?;
+    let (mut at, mut before) = (range.start, 0);
+    while at < text.len() {
+        let mask = mask::base64(text, at);
+        let long = long_runs(before, mask);
+        if long != 0 {
+            // Where the first of them is as long as it has to be: it began so many before.
+            let end = at + long.trailing_zeros() as usize + 1;
+            let start = end - MIN_RUN;
+            let more = text[end..].iter().position(|b| !is_base64(*b));
+            return Some(start..more.map_or(text.len(), |n| end + n));
         }
-        let start = text[from..at].iter().rposition(|b| !is_base64(*b)).map_or(from, |i| from + i + 1);
-        let end = text[at..].iter().position(|b| !is_base64(*b)).map_or(text.len(), |n| at + n);
-        if end - start >= MIN_RUN {
-            return Some(start..end);
-        }
-        from = end + 1;
-        at = from;
+        before = mask;
+        at += 64;
     }
     None
+}
+
+/// Which of 64 bytes from `at` on end [`MIN_RUN`] base64 characters in a row, given which of them and of the 64 before are such.
+fn long_runs(before: u64, mask: u64) -> u64 {
+    const { assert!(MIN_RUN == 24) };
+    let both = u128::from(mask) << 64 | u128::from(before);
+    let two = both & both << 1;
+    let four = two & two << 2;
+    let eight = four & four << 4;
+    let sixteen = eight & eight << 8;
+    ((sixteen & eight << 16) >> 64) as u64
 }
 
 /// The line of a run, if the run is all there is in it.
@@ -342,9 +388,8 @@ mod tests {
     fn a_first_look_dismisses_no_base64() {
         for b in 0..=255u8 {
             let eight = [b'A', b'/', b, b'z', b, b'+', b'9', b];
-            assert!(may_be_base64::<b'9'>(eight) || !is_base64(b), "{b:#x}");
-            assert!(may_be_base64::<b'='>(eight) || !is_base64(b) && b != b'=', "{b:#x}");
-            assert!(!may_be_base64::<b'='>(eight) || b.is_ascii_graphic() || b == 0x7f, "{b:#x}");
+            assert!(may_be_base64(eight) || !is_base64(b) && b != b'=', "{b:#x}");
+            assert!(!may_be_base64(eight) || b.is_ascii_graphic() || b == 0x7f, "{b:#x}");
         }
     }
 

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use super::anchors::Anchor;
 use super::candidate::{self, Scratch};
+use super::decode::Blocks;
 use super::text::{self, TextKind};
-use super::{Cuts, Inner, Scanner, State, decode};
+use super::{Cuts, Inner, Scanner, State};
 use crate::source::git::walk::Segment;
 
 /// A shorter copy costs more to inherit than to look at; in any case longer than two literals.
@@ -61,6 +62,8 @@ impl Scanner {
         state.anchors.reserve(base.anchors.len() + 16);
         let reach = self.anchors.longest() - 1;
         let mut gaps = gaps.iter().peekable();
+        // Copies mostly come in the order of the base.
+        let mut first = 0;
         let look = |gap: &Range<usize>, out: &mut Vec<Anchor>| {
             let (from, limit) = (gap.start.saturating_sub(reach), (gap.end + reach).min(text.len()));
             let known = out.len();
@@ -75,14 +78,15 @@ impl Scanner {
             while let Some(gap) = gaps.next_if(|g| g.end <= copy.start) {
                 look(gap, &mut state.anchors);
             }
-            let first = base.anchors.partition_point(|a| (a.at as usize) < copy.base);
+            first = advance(&base.anchors, first, |anchor| (anchor.at as usize) < copy.base);
             let limit = copy.base + (copy.end - copy.start);
             for anchor in &base.anchors[first..] {
                 let at = anchor.at as usize;
                 if at >= limit {
                     break;
                 }
-                if at + self.anchors.extent(*anchor).len as usize <= limit {
+                first += 1;
+                if at + reach < limit || at + self.anchors.extent(*anchor).len as usize <= limit {
                     state.anchors.push(Anchor { at: (i64::from(anchor.at) + copy.shift()) as u32, ..*anchor });
                 }
             }
@@ -142,18 +146,19 @@ impl Scanner {
         let Stretches { copies, gaps, again } = stretches;
         again.clear();
         for gap in gaps.iter() {
-            // A range ends at the end of a line, and looked at the next one.
-            if again.last().is_some_and(|last| gap.end <= last.end) {
+            // Blocks end at the end of a line, and looked at the next one.
+            if again.last().is_some_and(|last| gap.end <= last.range.end && last.runs) {
                 continue;
             }
-            let wide = decode::widen(text, gap.clone());
-            match again.last_mut() {
-                Some(last) if wide.start <= last.end => last.end = last.end.max(wide.end),
-                _ => again.push(wide),
+            let mut new = Blocks::changed(text, gap.clone(), base.decoded.is_empty());
+            while let Some(last) = again.pop_if(|last| new.range.start <= last.range.end) {
+                new.range = last.range.start.min(new.range.start)..last.range.end.max(new.range.end);
+                new.runs |= last.runs;
             }
+            again.push(new);
         }
-        for range in again.iter() {
-            self.decode(text, range.clone(), 0, &mut state.decoded, scratch, cuts);
+        for blocks in again.iter() {
+            self.decode(text, blocks, 0, &mut state.decoded, scratch, cuts);
         }
         for copy in copies.iter().filter(|_| !base.decoded.is_empty()) {
             let limit = copy.base + (copy.end - copy.start);
@@ -161,7 +166,9 @@ impl Scanner {
             for inner in base.decoded[first..].iter().take_while(|d| (d.start as usize) < limit) {
                 let move_ = |at: u32| (i64::from(at) + copy.shift()) as u32;
                 let (start, end) = (move_(inner.start), move_(inner.end));
-                let redone = again.iter().any(|r| (start as usize) < r.end && r.start <= end as usize);
+                let redone = again
+                    .iter()
+                    .any(|blocks| (start as usize) < blocks.range.end && blocks.range.start <= end as usize);
                 if inner.end as usize <= limit && !redone {
                     state.decoded.push(Inner { start, end, hits: inner.hits.clone() });
                 }
@@ -171,6 +178,19 @@ impl Scanner {
     }
 }
 
+/// How many of some sorted items come before a place, given that it was `from` for the place before: seldom far from there.
+fn advance<T>(items: &[T], from: usize, before: impl Fn(&T) -> bool) -> usize {
+    if from > 0 && !before(&items[from - 1]) {
+        return items[..from].partition_point(before);
+    }
+    let near = items[from..].iter().take(NEAR).take_while(|item| before(item)).count();
+    let from = from + near;
+    if near < NEAR { from } else { from + items[from..].partition_point(before) }
+}
+
+/// So many items are looked at one by one before the search takes larger steps.
+const NEAR: usize = 8;
+
 /// What a text is made of, for the search: kept from one text to the next for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Stretches {
@@ -179,7 +199,7 @@ pub(super) struct Stretches {
     /// What the copies do not cover; a seam between two copies is an empty range.
     gaps: Vec<Range<usize>>,
     /// What has to be decoded again.
-    again: Vec<Range<usize>>,
+    again: Vec<Blocks>,
 }
 
 impl Stretches {
