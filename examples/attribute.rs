@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use unsprawl::model::PlaceKind;
 use unsprawl::notes::Notes;
-use unsprawl::source::git::attribute::{History, Hot, attribute};
+use unsprawl::source::git::attribute::{History, Hot, HotTrees, attribute};
 use unsprawl::source::git::discover::discover;
 use unsprawl::source::git::graph::Graph;
 use unsprawl::source::git::refs::Refs;
@@ -50,10 +50,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     clock.lap("refs");
     let graph = Graph::read(&store, &repo.shallow, &notes);
     clock.lap("commits");
+    let trees = HotTrees::read(&store, &hot, &notes);
+    clock.lap("trees");
     let tree = WorkTree::open(&repo, &notes);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() as i64;
     let history = History { repo: &repo, store: &store, graph: &graph, refs: &refs, index: tree.entries(), now };
-    let found = attribute(&history, &hot, hot.len() as u32, &notes);
+    let found = attribute(&history, &hot, trees, hot.len() as u32, &notes);
     clock.lap("attribution");
 
     let places: usize = (0..hot.len()).map(|i| found.places(i).len()).sum();

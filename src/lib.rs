@@ -11,6 +11,7 @@ pub mod exit;
 pub mod model;
 pub mod notes;
 pub mod own;
+pub mod per_thread;
 pub mod pipeline;
 pub mod report;
 pub mod respond;

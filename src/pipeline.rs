@@ -160,14 +160,10 @@ pub fn scan(request: &Request, progress: &Progress) -> Result<Report, ScanError>
     let begun = Instant::now();
     let started = jiff::Timestamp::now().as_second();
     let notes = Arc::new(Notes::default());
-    let resolved = target::resolve(request, &notes)?;
-    let context = Context {
-        request,
-        scanner: Scanner::new(request.catalog.clone(), request.confidence),
-        collector: Collector::default(),
-        notes,
-        progress,
-    };
+    let scanner = || Scanner::new(request.catalog.clone(), request.confidence);
+    let (resolved, scanner) = rayon::join(|| target::resolve(request, &notes), scanner);
+    let resolved = resolved?;
+    let context = Context { request, scanner, collector: Collector::default(), notes, progress };
     let mut report = Report { started, ..Report::default() };
     let mut repositories = Vec::new();
     for (index, target) in resolved.iter().enumerate() {
@@ -179,7 +175,7 @@ pub fn scan(request: &Request, progress: &Progress) -> Result<Report, ScanError>
         }
     }
     let mut collected = context.collector.take();
-    findings::build(&context, &repositories, &mut collected, &mut report);
+    findings::build(&context, repositories, &mut collected, &mut report);
     asking::check(&mut report.findings, context.scanner.catalog(), &request.asking, &context.notes);
     if let Some(owning) = &request.owning {
         owning::own(&mut report, context.scanner.catalog(), owning, &request.asking, &context.notes)

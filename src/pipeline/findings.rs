@@ -9,7 +9,7 @@ use super::Context;
 use super::repository::Scanned;
 use crate::collect::{Collected, ObjectPlace};
 use crate::model::{Checked, Exposure, Finding, GitPlace, Location, NoteKind, ObjectId, PathBytes, PlaceKind, Report};
-use crate::source::git::attribute::{self, Attribution, History, Hot};
+use crate::source::git::attribute::{self, Attribution, History, Hot, HotTrees};
 use crate::source::git::graph::Graph;
 use crate::source::git::tips::Reach;
 use crate::source::git::walk::Kind;
@@ -17,7 +17,7 @@ use crate::source::git::walk::Kind;
 /// Builds the findings of everything collected.
 pub fn build(
     context: &Context<'_>,
-    repositories: &[(usize, Scanned<'_>)],
+    repositories: Vec<(usize, Scanned<'_>)>,
     collected: &mut Collected,
     report: &mut Report,
 ) {
@@ -36,7 +36,7 @@ pub fn build(
         });
     }
     for (index, scanned) in repositories {
-        in_history(context, *index, scanned, collected, &mut locations, &mut exposures, report.started);
+        in_history(context, index, scanned, collected, &mut locations, &mut exposures, report.started);
     }
     context.notes.count(NoteKind::LocationLimit, collected.uncounted);
     let catalog = context.scanner.catalog();
@@ -99,7 +99,7 @@ struct Versions {
 fn in_history(
     context: &Context<'_>,
     index: usize,
-    scanned: &Scanned<'_>,
+    scanned: Scanned<'_>,
     collected: &mut Collected,
     locations: &mut [Vec<Location>],
     exposures: &mut [Option<Exposure>],
@@ -114,27 +114,14 @@ fn in_history(
         }
         !ours
     });
+    let shallow = &scanned.target.repository.shallow;
     if objects.is_empty() {
+        // For what is to be said of commits that are not here.
+        scanned.commits.map(|commits| commits.finish(shallow, &context.notes));
         return;
     }
     // Threads found them in any order.
     objects.sort_by_key(|(id, _)| *id);
-    let built;
-    let graph = match &scanned.graph {
-        Some(graph) => graph,
-        None => {
-            built = Graph::read(store, &scanned.target.repository.shallow, &context.notes);
-            &built
-        }
-    };
-    let history = History {
-        repo: &scanned.target.repository,
-        store,
-        graph,
-        refs: &scanned.target.refs,
-        index: &scanned.index,
-        now,
-    };
     let hot: Vec<Hot> = objects
         .iter()
         .map(|(id, places)| {
@@ -144,7 +131,20 @@ fn in_history(
             Hot { id: *id, kind: kind(store, id), credentials }
         })
         .collect();
-    let attribution = attribute::attribute(&history, &hot, locations.len() as u32, &context.notes);
+    let graph = || match scanned.commits {
+        Some(commits) => commits.finish(shallow, &context.notes),
+        None => Graph::read(store, shallow, &context.notes),
+    };
+    let (graph, trees) = rayon::join(graph, || HotTrees::read(store, &hot, &context.notes));
+    let history = History {
+        repo: &scanned.target.repository,
+        store,
+        graph: &graph,
+        refs: &scanned.target.refs,
+        index: &scanned.index,
+        now,
+    };
+    let attribution = attribute::attribute(&history, &hot, trees, locations.len() as u32, &context.notes);
     let grouped = group(&objects, &attribution);
     for ((credential, kind, path, member, _), versions) in grouped {
         let mut shown = vec![versions.first];

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use super::sink::{Pool, TextSink, note_cuts};
+use super::sink::{TextSink, note_cuts};
 use super::target::ResolvedRepository;
 use super::{Context, Engine};
 use crate::detect::candidate::Scratch;
 use crate::detect::{Cuts, State};
 use crate::model::{NoteKind, ObjectId, PlaceKind};
+use crate::per_thread::PerThread;
 use crate::source::files::{self, FileTarget, WorkTree};
-use crate::source::git::graph::{Graph, GraphBuilder};
+use crate::source::git::graph::GraphBuilder;
 use crate::source::git::select::{self, Selection};
 use crate::source::git::walk::{Kind, Kinds, Object, Segment, Visitor, WalkOptions};
 use crate::source::git::worktree::{self, IndexEntry};
@@ -26,7 +27,7 @@ pub struct Scanned<'a> {
     /// The repository.
     pub target: &'a ResolvedRepository,
     /// All its commits, if the scan came by them.
-    pub graph: Option<Graph>,
+    pub commits: Option<GraphBuilder>,
     /// Entries of its index and those of its other work trees.
     pub index: Vec<IndexEntry>,
 }
@@ -36,12 +37,12 @@ impl Context<'_> {
     pub(super) fn repository<'a>(&self, index: usize, target: &'a ResolvedRepository) -> Scanned<'a> {
         let mut entries = target.index.entries().to_vec();
         entries.extend(worktree::other_entries(&target.repository));
-        let graph = self.objects(index, target, &entries);
+        let commits = self.objects(index, target, &entries);
         self.work_tree(index, target);
-        Scanned { target, graph, index: entries }
+        Scanned { target, commits, index: entries }
     }
 
-    fn objects(&self, index: usize, target: &ResolvedRepository, entries: &[IndexEntry]) -> Option<Graph> {
+    fn objects(&self, index: usize, target: &ResolvedRepository, entries: &[IndexEntry]) -> Option<GraphBuilder> {
         let store = target.store.as_ref()?;
         let selection =
             target.part.map(|part| select::select(&target.repository, store, &target.refs, entries, part, &self.notes));
@@ -52,7 +53,7 @@ impl Context<'_> {
             context: self,
             target: index,
             sink: self.sink(),
-            scratch: Pool::default(),
+            scratch: PerThread::default(),
             commits: commits.as_ref(),
             parts: Mutex::default(),
         };
@@ -68,7 +69,7 @@ impl Context<'_> {
             let place = target.repository.git_dir.as_os_str().as_bytes();
             self.notes.add(NoteKind::GitPartial, place, "a partial clone: what was never fetched was not scanned");
         }
-        commits.map(|builder| builder.finish(&target.repository.shallow, &self.notes))
+        commits
     }
 
     /// The files that git does not have in this form.
@@ -128,7 +129,7 @@ struct ObjectVisitor<'a> {
     context: &'a Context<'a>,
     target: usize,
     sink: TextSink<'a>,
-    scratch: Pool,
+    scratch: PerThread<Scratch>,
     commits: Option<&'a GraphBuilder>,
     /// Newlines before, and column at, the next part of a blob that comes in parts.
     parts: Mutex<HashMap<ObjectId, (u64, u64)>>,
@@ -176,7 +177,7 @@ impl ObjectVisitor<'_> {
             return State::default();
         }
         let mut cuts = Cuts::default();
-        let state = self.scratch.with(|scratch| look(scratch, &mut cuts));
+        let state = look(&mut self.scratch.get(), &mut cuts);
         if gather {
             let hits = context.scanner.finish(object.data, &state);
             if !hits.is_empty() || !cuts.0.is_empty() {

@@ -3,13 +3,12 @@
 //! Contract: positions are those in the whole text, also for the pieces of a long one; what a piece's edge cut off is left to
 //! the piece that has it whole.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::collect::Collector;
 use crate::detect::candidate::Scratch;
 use crate::detect::{Cuts, Scanner};
 use crate::model::{Hit, NoteKind};
 use crate::notes::Notes;
+use crate::per_thread::PerThread;
 use crate::source::{OVERLAP, Origin, PIECE, Piece, Sink};
 
 /// Scans pieces and gathers hits.
@@ -17,28 +16,13 @@ pub struct TextSink<'a> {
     scanner: &'a Scanner,
     collector: &'a Collector,
     notes: &'a Notes,
-    scratch: Pool,
-}
-
-/// Working memory, one a thread at a time.
-#[derive(Default)]
-pub struct Pool(Mutex<Vec<Scratch>>);
-
-impl Pool {
-    /// Lends one to `work`.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let lent = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = lent.unwrap_or_default();
-        let result = work(&mut scratch);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        result
-    }
+    scratch: PerThread<Scratch>,
 }
 
 impl<'a> TextSink<'a> {
     /// For a scanner and a collector.
     pub fn new(scanner: &'a Scanner, collector: &'a Collector, notes: &'a Notes) -> Self {
-        Self { scanner, collector, notes, scratch: Pool::default() }
+        Self { scanner, collector, notes, scratch: PerThread::default() }
     }
 }
 
@@ -54,7 +38,7 @@ pub fn note_cuts(notes: &Notes, origin: &Origin, cuts: Cuts) {
 impl Sink for TextSink<'_> {
     fn piece(&self, piece: Piece<'_>) {
         let mut cuts = Cuts::default();
-        let mut hits = self.scratch.with(|scratch| self.scanner.scan(piece.bytes, scratch, &mut cuts));
+        let mut hits = self.scanner.scan(piece.bytes, &mut self.scratch.get(), &mut cuts);
         note_cuts(self.notes, piece.origin, cuts);
         place(&piece, &mut hits);
         self.collector.add(piece.origin, hits);

@@ -102,23 +102,20 @@ fn open_repository(
     let repository =
         discover(path).map_err(|e| wrong(e.to_string()))?.ok_or_else(|| wrong("there is no git repository".into()))?;
     let place = repository.git_dir.as_os_str().as_encoded_bytes().to_vec();
-    let store = if repository.unknown_format {
-        notes.add(NoteKind::GitDamaged, &place, "the object format is not known: history is not scanned");
-        None
-    } else {
-        match ObjectStore::open(&repository.objects_dir, repository.hash_len, notes.clone()) {
-            Ok(store) => Some(store),
-            Err(error) => {
-                notes.add(NoteKind::GitDamaged, &place, format!("{error}: history is not scanned"));
-                None
-            }
+    let store = || {
+        if repository.unknown_format {
+            notes.add(NoteKind::GitDamaged, &place, "the object format is not known: history is not scanned");
+            return None;
         }
+        let store = ObjectStore::open(&repository.objects_dir, repository.hash_len, notes.clone());
+        let told = |error: &_| notes.add(NoteKind::GitDamaged, &place, format!("{error}: history is not scanned"));
+        store.inspect_err(told).ok()
     };
+    let files = || (Refs::load(&repository, notes), worktree::WorkTree::open(&repository, notes));
+    let (store, (refs, index)) = rayon::join(store, files);
     if !repository.shallow.is_empty() {
         notes.add(NoteKind::GitShallow, &place, format!("history ends at {} commits", repository.shallow.len()));
     }
-    let refs = Refs::load(&repository, notes);
-    let index = worktree::WorkTree::open(&repository, notes);
     let part = match &store {
         Some(store) => part(request, &name, store, &refs)?,
         None => None,

@@ -22,6 +22,7 @@ pub mod open;
 pub mod pack;
 pub mod paths;
 pub mod plan;
+mod prefetch;
 pub mod range;
 pub mod refs;
 pub mod rev;

@@ -19,7 +19,7 @@ use super::refs::Refs;
 use super::sets::{EMPTY, SetNumber, Sets};
 use super::store::ObjectStore;
 use super::tips::{self, Peeled, Reach, Tips};
-use super::trees::{Target, TreeBuilder, Trees, Wanted};
+use super::trees::{Target, TreeBuilder, TreeNumber, Trees, Wanted};
 use super::walk::{Kind, Kinds, WalkOptions};
 use super::worktree::IndexEntry;
 use crate::model::{CommitInfo, Exposure, NoteKind, ObjectId, PathBytes, PlaceKind};
@@ -107,34 +107,58 @@ impl Attribution {
     }
 }
 
+/// The trees of a repository, read for some hot objects. That needs no commits, which can be put in order meanwhile.
+#[derive(Debug)]
+pub struct HotTrees {
+    /// The blobs among the hot objects.
+    wanted: Wanted,
+    trees: Trees,
+}
+
+impl HotTrees {
+    /// Decodes every tree once.
+    pub fn read(store: &ObjectStore, hot: &[Hot], notes: &Notes) -> Self {
+        let blobs = hot.iter().filter(|hot| hot.kind == Kind::Blob).map(|hot| &hot.id);
+        let wanted = Wanted::new(store.hash_len(), blobs);
+        let builder = TreeBuilder::new(store.hash_len(), &wanted, notes);
+        // Otherwise there are credentials in messages only.
+        if !wanted.is_empty() {
+            store.walk(Kinds::of(&[Kind::Tree]), None, &builder, &WalkOptions::default());
+        }
+        let trees = builder.finish();
+        Self { wanted, trees }
+    }
+}
+
 /// Sets of credentials by tree and by commit.
 #[derive(Debug)]
 pub(super) struct Presence {
     pub sets: Sets,
     /// What each tree holds, by its number.
     pub trees: Vec<SetNumber>,
+    /// The tree of each commit.
+    roots: Vec<Option<TreeNumber>>,
     /// What the tree of each commit holds.
     pub commits: Vec<SetNumber>,
     /// Part of the tree of this commit is not here.
     pub holes: Vec<bool>,
 }
 
-/// Finds where hot objects stand; `credentials` is one more than the largest number of a credential.
-pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &Notes) -> Attribution {
-    let blobs: Vec<usize> = (0..hot.len()).filter(|i| hot[*i].kind == Kind::Blob).collect();
-    let wanted = Wanted::new(history.store.hash_len(), blobs.iter().map(|i| &hot[*i].id));
-    let trees = read_trees(history, &wanted, notes);
+/// Finds where hot objects stand; `trees` were read for them, and `credentials` is one more than the largest number of a
+/// credential.
+pub fn attribute(history: &History<'_>, hot: &[Hot], trees: HotTrees, credentials: u32, notes: &Notes) -> Attribution {
+    let HotTrees { wanted, trees } = trees;
     let tips = Tips::resolve(history.store, history.graph, history.refs, notes);
     let reach = tips.reach(history.graph, history.repo.reftable);
     let mut sets = Sets::default();
     // A repeated blob has one number; its sets are joined.
     let mut of_blob: Vec<SetNumber> = Vec::new();
     let mut numbers = vec![u32::MAX; hot.len()];
-    for i in &blobs {
-        if let Some(number) = wanted.get(hot[*i].id.as_bytes()) {
-            numbers[*i] = number;
+    for (hot, own_number) in hot.iter().zip(&mut numbers).filter(|(hot, _)| hot.kind == Kind::Blob) {
+        if let Some(number) = wanted.get(hot.id.as_bytes()) {
+            *own_number = number;
             of_blob.resize(of_blob.len().max(number as usize + 1), EMPTY);
-            let own = sets.of(hot[*i].credentials.iter().copied());
+            let own = sets.of(hot.credentials.iter().copied());
             of_blob[number as usize] = sets.union(&mut vec![own, of_blob[number as usize]]);
         }
     }
@@ -170,17 +194,6 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], credentials: u32, notes: &N
     let commits = read_commits(history, named);
     let exposures = facts.iter().map(|f| f.exposure(history, &commits)).collect();
     Attribution { places, exposures, paths, trees, commits }
-}
-
-/// Decodes every tree once.
-fn read_trees(history: &History<'_>, wanted: &Wanted, notes: &Notes) -> Trees {
-    let mut builder = TreeBuilder::new(history.store.hash_len(), wanted, notes);
-    if wanted.is_empty() {
-        return builder.finish(); // credentials in messages only
-    }
-    builder.reserve(history.store.forest().map_or(0, |forest| forest.count(Kind::Tree)));
-    history.store.walk(Kinds::of(&[Kind::Tree]), None, &builder, &WalkOptions::default());
-    builder.finish()
 }
 
 /// Reads the commits with these positions.
@@ -241,11 +254,11 @@ fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber])
             }
         }
     }
-    let of_commit =
-        |commit| trees.find(graph.tree(commit)).map_or((EMPTY, true), |t| (of_tree[t as usize], holes[t as usize]));
-    let (commits, commit_holes) = graph.commits().into_par_iter().map(of_commit).unzip();
-    of_tree.iter_mut().filter(|set| **set == UNKNOWN).for_each(|set| *set = EMPTY); // numbers that no tree has
-    Presence { sets, trees: of_tree, commits, holes: commit_holes }
+    let roots: Vec<Option<TreeNumber>> =
+        graph.commits().into_par_iter().map(|commit| trees.find(graph.tree(commit))).collect();
+    let of_root = |root: &Option<TreeNumber>| root.map_or((EMPTY, true), |t| (of_tree[t as usize], holes[t as usize]));
+    let (commits, commit_holes) = roots.iter().map(of_root).unzip();
+    Presence { sets, trees: of_tree, roots, commits, holes: commit_holes }
 }
 
 /// Collects places while it descends from commits.
@@ -295,7 +308,7 @@ impl<'a> Finder<'a> {
         for reach in [Reach::Refs, Reach::Reflog, Reach::Nothing] {
             for commit in graph.commits().filter(|c| self.reach[*c as usize] == reach) {
                 if self.presence.commits[commit as usize] != EMPTY
-                    && let Some(tree) = self.trees.find(graph.tree(commit))
+                    && let Some(tree) = self.presence.roots[commit as usize]
                 {
                     self.root(tree, PlaceKind::Blob, Some(commit), reach);
                 }
@@ -310,9 +323,14 @@ impl<'a> Finder<'a> {
 
     /// Trees that no commit has: from the topmost ones on, for the sake of a name.
     fn dangling(&mut self) {
-        let mut left: Vec<u32> =
-            self.trees.numbers().filter(|t| self.descent.is_hot(*t) && !self.descent.entered(*t)).collect();
-        left.sort_unstable_by_key(|t| self.trees.id(*t)); // numbers differ from run to run
+        let left = |tree: TreeNumber| self.descent.is_hot(tree) && !self.descent.entered(tree);
+        if !self.trees.numbers().any(left) {
+            return;
+        }
+        let mut left: Vec<(&[u8], TreeNumber)> =
+            self.trees.ids().filter(|(tree, _)| left(*tree)).map(|(tree, id)| (id, tree)).collect();
+        left.sort_unstable(); // numbers differ from run to run
+        let left: Vec<TreeNumber> = left.into_iter().map(|(_, tree)| tree).collect();
         let mut inner = std::collections::HashSet::<u32, QuickState>::default();
         for tree in &left {
             inner.extend(self.trees.entries(*tree).unwrap_or_default().iter().filter_map(|e| match e.target() {
@@ -344,7 +362,7 @@ impl<'a> Finder<'a> {
         let mut heads: Vec<u32> = tips.head.into_iter().chain(tips.branches.values().flatten().copied()).collect();
         heads.sort_unstable();
         heads.dedup();
-        for tree in heads.iter().filter_map(|c| self.trees.find(self.history.graph.tree(*c))) {
+        for tree in heads.iter().filter_map(|c| self.presence.roots[*c as usize]) {
             let (found, at) = (&mut self.found, &self.at);
             descent.descend(tree, &mut self.paths, |blob, path, _| {
                 let place = at.get(&(blob, path)).and_then(|i| found[blob as usize].get_mut(*i as usize));

@@ -6,17 +6,20 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 /// A number of bytes that may be held at once, shared between threads.
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
-    used: AtomicU64,
+    /// Written by all threads, while all read the limit.
+    used: CachePadded<AtomicU64>,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { limit, used: AtomicU64::new(0) }
+        Self { limit, used: CachePadded::default() }
     }
 
     /// The bytes there are in all.

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::inflate::Inflater;
 use super::loose;
 use super::pack::{Pack, Stored};
+use super::prefetch::prefetch;
 use super::store::{Fault, ObjectStore, Place};
 use super::walk::{Kind, RawId};
 use crate::model::ObjectId;
@@ -145,14 +146,21 @@ impl Forest {
     /// Reads the heads of all entries.
     fn read_heads(&mut self, store: &ObjectStore) {
         const CHUNK: usize = 1 << 14;
+        /// So many entries are read while memory answers.
+        const AHEAD: usize = 16;
         let (mut base, mut kind) = (std::mem::take(&mut self.base), std::mem::take(&mut self.kind));
         for (number, packed) in self.packs.iter().enumerate() {
             let range = self.starts[number] as usize..self.starts[number + 1] as usize;
             let bases = base[range.clone()].par_chunks_mut(CHUNK);
             let kinds = kind[range].par_chunks_mut(CHUNK);
             bases.zip(kinds).enumerate().for_each(|(chunk, (bases, kinds))| {
+                let entries = store.packs[number].entries();
                 for (i, (base, kind)) in bases.iter_mut().zip(kinds).enumerate() {
-                    (*base, *kind) = self.read_head(store, number, packed, chunk * CHUNK + i);
+                    let i = chunk * CHUNK + i;
+                    if let Some(later) = packed.keys.get(i + AHEAD) {
+                        prefetch(entries.get((later >> packed.bits) as usize..).unwrap_or_default());
+                    }
+                    (*base, *kind) = self.read_head(store, number, packed, i);
                 }
             });
         }

@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
+
 use super::commit;
 use super::ids::IdTable;
 use super::store::ObjectStore;
@@ -69,7 +71,7 @@ impl GraphBuilder {
     /// Puts everything in order.
     pub fn finish(self, shallow: &IdTable, notes: &Notes) -> Graph {
         let rows = self.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Graph::from_rows(&rows, self.width, shallow, notes)
+        Graph::from_rows(rows, self.width, shallow, notes)
     }
 }
 
@@ -93,7 +95,11 @@ impl Visitor for GraphBuilder {
 /// Commits in topological order; a commit is named by its position, and its parents stand before it.
 #[derive(Clone, Debug)]
 pub struct Graph {
+    /// In the order of arrival: the rows.
     ids: IdTable,
+    /// The row of each position, and the position of each row.
+    rows: Vec<u32>,
+    positions: Vec<u32>,
     trees: Vec<u8>,
     times: Vec<i64>,
     parents: Vec<u32>,
@@ -110,38 +116,42 @@ impl Graph {
         builder.finish(shallow, notes)
     }
 
-    fn from_rows(rows: &Rows, width: usize, shallow: &IdTable, notes: &Notes) -> Self {
+    fn from_rows(rows: Rows, width: usize, shallow: &IdTable, notes: &Notes) -> Self {
         let count = rows.times.len();
         let row_id = |row: u32| rows.ids.bytes(row);
+        // Each look waits for memory: all at once.
+        let known: Vec<Option<u32>> = rows.parents.par_chunks_exact(width).map(|id| rows.ids.get(id)).collect();
         let row_parents = |row: u32| {
             let start = if row == 0 { 0 } else { rows.parent_ends[row as usize - 1] as usize };
-            rows.parents[start * width..rows.parent_ends[row as usize] as usize * width].chunks_exact(width)
+            start..rows.parent_ends[row as usize] as usize
         };
-        let order = topological(rows, row_parents);
+        let order = topological(&rows, |row| known[row_parents(row)].iter().flatten().copied());
         let mut position = vec![0u32; count];
         for (at, row) in order.iter().enumerate() {
             position[*row as usize] = at as u32;
         }
         let mut graph = Self {
             ids: IdTable::new(width),
+            rows: Vec::new(),
+            positions: Vec::new(),
             trees: Vec::with_capacity(count * width),
             times: Vec::with_capacity(count),
             parents: Vec::with_capacity(rows.parents.len() / width),
             parent_ends: Vec::with_capacity(count),
             cut: Vec::with_capacity(count),
         };
-        for row in order {
-            graph.ids.insert(row_id(row));
+        for row in order.iter().copied() {
             graph.trees.extend_from_slice(&rows.trees[row as usize * width..][..width]);
             graph.times.push(rows.times[row as usize]);
             let is_shallow = shallow.get(row_id(row)).is_some();
             let mut cut = is_shallow;
-            for parent in row_parents(row) {
-                match rows.ids.get(parent) {
+            for at in row_parents(row) {
+                match known[at] {
                     Some(parent) => graph.parents.push(position[parent as usize]),
                     None => {
                         cut = true;
                         if !is_shallow {
+                            let parent = &rows.parents[at * width..][..width];
                             let detail = format!("the parent commit of {} is not here", hex(row_id(row)));
                             notes.add(NoteKind::GitMissing, hex(parent), detail);
                         }
@@ -151,6 +161,7 @@ impl Graph {
             graph.parent_ends.push(graph.parents.len() as u32);
             graph.cut.push(cut);
         }
+        (graph.ids, graph.rows, graph.positions) = (rows.ids, order, position);
         graph
     }
 
@@ -171,12 +182,17 @@ impl Graph {
 
     /// The position of a commit.
     pub fn find(&self, id: &ObjectId) -> Option<u32> {
-        self.ids.get(id.as_bytes())
+        self.positions.get(self.ids.get(id.as_bytes())? as usize).copied()
     }
 
     /// The id of the commit at a position.
     pub fn id(&self, commit: u32) -> Option<ObjectId> {
-        self.ids.id(commit)
+        ObjectId::from_bytes(self.raw_id(commit))
+    }
+
+    /// Its raw id; empty if there is no such commit.
+    fn raw_id(&self, commit: u32) -> &[u8] {
+        self.rows.get(commit as usize).map_or(&[], |row| self.ids.bytes(*row))
     }
 
     /// The raw id of its root tree.
@@ -206,7 +222,7 @@ impl Graph {
     /// Commits whose id starts with these hex digits, at most `limit`.
     pub fn with_prefix(&self, digits: &[u8], limit: usize) -> Vec<u32> {
         let wanted = digits.to_ascii_lowercase();
-        self.commits().filter(|c| hex(self.ids.bytes(*c)).as_bytes().starts_with(&wanted)).take(limit).collect()
+        self.commits().filter(|c| hex(self.raw_id(*c)).as_bytes().starts_with(&wanted)).take(limit).collect()
     }
 
     /// The given commits and all their ancestors.
@@ -234,7 +250,7 @@ impl Graph {
 }
 
 /// Rows in topological order: of those whose parents are placed always the oldest next, equal dates by id.
-fn topological<'a, P: Iterator<Item = &'a [u8]>>(rows: &'a Rows, parents: impl Fn(u32) -> P) -> Vec<u32> {
+fn topological<P: Iterator<Item = u32>>(rows: &Rows, parents: impl Fn(u32) -> P) -> Vec<u32> {
     let count = rows.times.len();
     let mut by_date: Vec<u32> = (0..count as u32).collect();
     by_date.sort_unstable_by_key(|row| (rows.times[*row as usize], rows.ids.bytes(*row)));
@@ -245,7 +261,7 @@ fn topological<'a, P: Iterator<Item = &'a [u8]>>(rows: &'a Rows, parents: impl F
     // Children by parent, as a table of spans.
     let mut waiting = vec![0u32; count];
     let mut ends = vec![0u32; count + 1];
-    let edges = || (0..count as u32).flat_map(|c| parents(c).filter_map(|p| rows.ids.get(p)).map(move |p| (p, c)));
+    let edges = || (0..count as u32).flat_map(|c| parents(c).map(move |p| (p, c)));
     for (parent, child) in edges() {
         waiting[child as usize] += 1;
         ends[parent as usize + 1] += 1;

@@ -72,6 +72,11 @@ impl IdTable {
         }
     }
 
+    /// Bytes of an id.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// How many ids there are.
     pub fn len(&self) -> usize {
         self.ids.len() / self.width.max(1)

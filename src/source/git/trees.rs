@@ -6,8 +6,9 @@
 //! on the order of arrival: they must not show in results.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -16,16 +17,17 @@ use super::ids::{IdKey, IdTable, QuickState};
 use super::walk::{Kind, Object, Segment, Visitor};
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
+use crate::per_thread::PerThread;
 
 /// Number of a tree in [`Trees`].
 pub type TreeNumber = u32;
 
 /// Marks an entry's target as a wanted blob.
 const BLOB: u32 = 1 << 31;
-/// Tables that trees are spread over, so that threads seldom wait for each other.
-const SHARDS: u32 = 64;
-/// Span of a tree that is named but was not seen.
-const UNSEEN: (u32, u32) = (u32::MAX, 0);
+/// Parts that ids are divided into: see [`shard_of`].
+const SHARDS: usize = 64;
+/// Tickets that a thread takes at once.
+const BLOCK: u32 = 1 << 10;
 
 /// The blobs that are looked for, each with its number.
 #[derive(Debug)]
@@ -92,28 +94,35 @@ impl Entry {
     }
 }
 
-#[derive(Debug)]
-struct Shard {
-    ids: IdTable,
-    spans: Vec<(u32, u32)>,
-    entries: Vec<Entry>,
+/// The shard that an id with this hash belongs to: a part of all ids that is small enough for its table to stay in the cache while
+/// they are numbered.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 58) as usize % SHARDS
 }
 
-/// The table that something with this hash belongs to.
-fn shard_of(hash: u64) -> u32 {
-    (hash >> 58) as u32 % SHARDS
-}
-
-/// The number of what is `local` in a table.
-fn joined(local: u32, shard: u32) -> u32 {
-    local.saturating_mul(SHARDS).saturating_add(shard)
-}
-
-/// Names of entries, each with its number among those of its table.
+/// What one thread met. Nothing is looked up while trees are read, since each look would wait for memory: a subtree gets the next
+/// free ticket, and all tickets are exchanged for numbers in the end, shard by shard.
 #[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<Arc<[u8]>, u32, QuickState>,
-    list: Vec<Arc<[u8]>>,
+struct Desk {
+    shards: Vec<Met>,
+    /// Entries of the trees it saw, and where those of each tree end.
+    entries: Vec<Entry>,
+    ends: Vec<usize>,
+    /// Names of entries by their number among those of this desk.
+    names: HashMap<Arc<[u8]>, u32, QuickState>,
+    /// Tickets that are left of the last block.
+    tickets: Range<u32>,
+}
+
+/// Ids of one shard that one thread met, `width` bytes each.
+#[derive(Debug, Default)]
+struct Met {
+    /// Trees that were seen, each with its number among those of the desk.
+    seen: Vec<u8>,
+    rows: Vec<u32>,
+    /// Subtrees that were named, each with its ticket.
+    named: Vec<u8>,
+    tickets: Vec<u32>,
 }
 
 /// Collects trees.
@@ -123,93 +132,163 @@ pub struct TreeBuilder<'a> {
     wanted: &'a Wanted,
     notes: &'a Notes,
     key: IdKey,
-    shards: Vec<Mutex<Shard>>,
-    names: Vec<Mutex<Names>>,
+    desks: PerThread<Desk>,
+    /// Where the next block of tickets starts.
+    tickets: AtomicU32,
 }
 
 impl<'a> TreeBuilder<'a> {
     /// Looks for `wanted` blobs.
     pub fn new(width: usize, wanted: &'a Wanted, notes: &'a Notes) -> Self {
-        let key = IdKey::default();
-        let shard = || Shard { ids: IdTable::keyed(width, key), spans: Vec::new(), entries: Vec::new() };
-        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
-        let names = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { width, wanted, notes, key, shards, names }
-    }
-
-    /// Makes room for so many trees.
-    pub fn reserve(&mut self, trees: usize) {
-        // Ids are spread evenly, unless someone made them otherwise.
-        let each = trees / SHARDS as usize * 9 / 8;
-        for shard in &mut self.shards {
-            let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
-            shard.ids.reserve(each);
-            shard.spans.reserve(each);
-            shard.entries.reserve(each);
-        }
+        let desk = || Desk { shards: (0..SHARDS).map(|_| Met::default()).collect(), ..Desk::default() };
+        let desks = PerThread::new(desk);
+        Self { width, wanted, notes, key: IdKey::default(), desks, tickets: AtomicU32::new(0) }
     }
 
     /// The finished table.
     pub fn finish(self) -> Trees {
-        let shards = self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let names = self.names.into_iter().map(|n| n.into_inner().unwrap_or_else(PoisonError::into_inner).list);
-        Trees { key: self.key, shards: shards.collect(), names: names.collect() }
-    }
-
-    fn shard(&self, number: u32) -> std::sync::MutexGuard<'_, Shard> {
-        self.shards[(number % SHARDS) as usize].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn number(&self, id: &[u8]) -> TreeNumber {
-        let hash = self.key.hash(id);
-        let shard = shard_of(hash);
-        let mut table = self.shard(shard);
-        let (local, new) = table.ids.insert_hashed(hash, id);
-        if new {
-            table.spans.push(UNSEEN);
+        let mut desks = self.desks.into_all();
+        let tickets: Vec<AtomicU32> = (0..self.tickets.into_inner()).map(|_| AtomicU32::new(0)).collect();
+        let mut met: Vec<Vec<(u32, Met)>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        let mut seen = 0;
+        for desk in &mut desks {
+            met.iter_mut().zip(desk.shards.drain(..)).for_each(|(all, own)| all.push((seen, own)));
+            seen += desk.ends.len() as u32;
         }
-        joined(local, shard)
+        let unseen = AtomicU32::new(seen);
+        let number =
+            |met: Vec<(u32, Met)>| Shard::number(IdTable::keyed(self.width, self.key), &met, &unseen, &tickets);
+        let shards: Vec<Shard> = met.into_par_iter().map(number).collect();
+        let mut trees = Trees { key: self.key, shards, bound: unseen.into_inner(), ..Trees::default() };
+        let mut names = Names::default();
+        for mut desk in desks {
+            let renamed = names.merge(desk.names);
+            let exchange = |entry: &mut Entry| {
+                entry.name = renamed.get(entry.name as usize).copied().unwrap_or_default();
+                if let Target::Tree(ticket) = entry.target() {
+                    entry.target = tickets.get(ticket as usize).map_or(0, |number| number.load(Ordering::Relaxed));
+                }
+            };
+            desk.entries.par_chunks_mut(1 << 12).for_each(|entries| entries.iter_mut().for_each(exchange));
+            trees.add(desk.entries, &desk.ends);
+        }
+        trees.names = names.list;
+        trees
     }
 
-    fn name(&self, name: &[u8]) -> u32 {
-        let shard = shard_of(self.key.hash(name));
-        let mut names = self.names[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        let local = names.numbers.get(name).copied().unwrap_or_else(|| {
-            let (shared, number): (Arc<[u8]>, u32) = (name.into(), names.list.len() as u32);
-            names.list.push(Arc::clone(&shared));
-            names.numbers.insert(shared, number);
-            number
-        });
-        joined(local, shard)
+    /// A ticket for a subtree. `None` when there are too many, which no repository that can be read in time has.
+    fn ticket(&self, desk: &mut Desk, id: &[u8]) -> Option<u32> {
+        if desk.tickets.is_empty() {
+            let next = |at: u32| at.checked_add(BLOCK).filter(|end| *end <= BLOB);
+            let start = self.tickets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+            desk.tickets = start..start + BLOCK;
+        }
+        let ticket = desk.tickets.next()?;
+        let met = &mut desk.shards[shard_of(self.key.hash(id))];
+        met.named.extend_from_slice(id);
+        met.tickets.push(ticket);
+        Some(ticket)
     }
 
     /// Keeps an entry if it matters.
-    fn new_entry(&self, entry: RawEntry<'_>, items: &mut Vec<(u32, Entry)>) {
+    fn new_entry(&self, desk: &mut Desk, entry: RawEntry<'_>, items: &mut Vec<(u32, Entry)>) {
         let wanted = if entry.is_module() { None } else { self.wanted.get(entry.id) };
-        let targets = [wanted.map(|n| n | BLOB), entry.is_tree().then(|| self.number(entry.id))];
-        for target in targets.into_iter().flatten() {
-            items.push((entry.at as u32, Entry { target, name: self.name(entry.name) }));
+        let tree = if entry.is_tree() { self.ticket(desk, entry.id) } else { None };
+        for target in [wanted.map(|n| n | BLOB), tree].into_iter().flatten() {
+            items.push((entry.at as u32, Entry { target, name: desk.name(entry.name) }));
         }
     }
 
-    /// Stores what was read of a tree.
-    fn store(&self, object: &Object<'_>, (known, whole): (Known<Entry>, bool)) -> Known<Entry> {
+    /// Reads a tree with `read`, and stores what was read.
+    fn tree(&self, object: &Object<'_>, base: Option<(&Known<Entry>, &[Segment])>) -> Known<Entry> {
+        object.id.prefetch();
+        let desk = &mut *self.desks.get();
+        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(desk, entry, items));
+        let (known, whole) = match base {
+            Some((base, segments)) => reader.delta(base, segments),
+            None => reader.whole(),
+        };
         if !object.first {
             return known;
         }
         if !whole {
             self.notes.add(NoteKind::GitDamaged, object.id.get().to_string(), "the tree cannot be read to its end");
         }
-        let number = self.number(object.id.bytes());
-        let mut shard = self.shard(number);
-        let start = shard.entries.len() as u32;
-        if let Some(span) = shard.spans.get_mut((number / SHARDS) as usize)
-            && *span == UNSEEN
-        {
-            *span = (start, known.items.len() as u32);
-            shard.entries.extend(known.items.iter().map(|(_, entry)| *entry));
-        }
+        let id = object.id.bytes();
+        let met = &mut desk.shards[shard_of(self.key.hash(id))];
+        met.seen.extend_from_slice(id);
+        met.rows.push(desk.ends.len() as u32);
+        desk.entries.extend(known.items.iter().map(|(_, entry)| *entry));
+        desk.ends.push(desk.entries.len());
         known
+    }
+}
+
+impl Desk {
+    fn name(&mut self, name: &[u8]) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.insert(name.into(), number);
+        number
+    }
+}
+
+/// Trees whose ids belong together.
+#[derive(Debug)]
+struct Shard {
+    ids: IdTable,
+    /// The number of the tree with each id.
+    numbers: Vec<TreeNumber>,
+}
+
+impl Shard {
+    /// Numbers everything that was met, given the number of each desk's first tree, and exchanges tickets. Trees that were named
+    /// but not seen get the next free numbers.
+    fn number(ids: IdTable, met: &[(u32, Met)], unseen: &AtomicU32, tickets: &[AtomicU32]) -> Self {
+        let (width, mut shard) = (ids.width(), Self { ids, numbers: Vec::new() });
+        shard.ids.reserve(met.iter().map(|(_, met)| met.rows.len()).sum());
+        for (first, met) in met {
+            for (id, row) in met.seen.chunks_exact(width).zip(&met.rows) {
+                if shard.ids.insert(id).1 {
+                    shard.numbers.push(first + row);
+                }
+            }
+        }
+        for (_, met) in met {
+            for (id, ticket) in met.named.chunks_exact(width).zip(&met.tickets) {
+                let (local, new) = shard.ids.insert(id);
+                if new {
+                    shard.numbers.push(unseen.fetch_add(1, Ordering::Relaxed));
+                }
+                if let Some(known) = tickets.get(*ticket as usize) {
+                    known.store(shard.numbers[local as usize], Ordering::Relaxed);
+                }
+            }
+        }
+        shard
+    }
+}
+
+/// Names of all desks.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<Arc<[u8]>, u32, QuickState>,
+    list: Vec<Arc<[u8]>>,
+}
+
+impl Names {
+    /// Adds the names of a desk; the number of each, by its number there.
+    fn merge(&mut self, names: HashMap<Arc<[u8]>, u32, QuickState>) -> Vec<u32> {
+        let mut renamed = vec![0; names.len()];
+        for (name, number) in names {
+            renamed[number as usize] = *self.numbers.entry(name).or_insert_with_key(|name| {
+                self.list.push(Arc::clone(name));
+                self.list.len() as u32 - 1
+            });
+        }
+        renamed
     }
 }
 
@@ -217,102 +296,104 @@ impl Visitor for TreeBuilder<'_> {
     type State = Known<Entry>;
 
     fn whole(&self, object: Object<'_>, has_children: bool) -> Known<Entry> {
-        if object.kind != Kind::Tree {
-            return Known::default();
-        }
-        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(entry, items));
-        let known = self.store(&object, reader.whole());
+        let known = if object.kind == Kind::Tree { self.tree(&object, None) } else { Known::default() };
         if has_children { known } else { Known::default() }
     }
 
     fn delta(&self, object: Object<'_>, base: &Known<Entry>, segments: &[Segment], has_children: bool) -> Known<Entry> {
-        if object.kind != Kind::Tree {
-            return Known::default();
-        }
-        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(entry, items));
-        let known = self.store(&object, reader.delta(base, segments));
+        let base = Some((base, segments));
+        let known = if object.kind == Kind::Tree { self.tree(&object, base) } else { Known::default() };
         if has_children { known } else { Known::default() }
     }
 
     fn part(&self, _: ObjectId, _: &[u8], _: u64, _: bool) {}
 }
 
-/// The finished table of trees.
-#[derive(Debug)]
+/// The finished table of trees. Those that were seen have the first numbers, in the order they were seen in.
+#[derive(Debug, Default)]
 pub struct Trees {
     key: IdKey,
     shards: Vec<Shard>,
-    names: Vec<Vec<Arc<[u8]>>>,
+    bound: u32,
+    /// Entries of all trees that were seen, and where those of each tree end.
+    entries: Vec<Entry>,
+    ends: Vec<usize>,
+    names: Vec<Arc<[u8]>>,
 }
 
 impl Trees {
+    fn add(&mut self, entries: Vec<Entry>, ends: &[usize]) {
+        let before = self.entries.len();
+        if before == 0 {
+            self.entries = entries;
+        } else {
+            self.entries.extend(entries);
+        }
+        self.ends.extend(ends.iter().map(|end| before + end));
+    }
+
     /// The number of a tree that was seen or named.
     pub fn find(&self, id: &[u8]) -> Option<TreeNumber> {
-        let hash = self.key.hash(id);
-        let shard = shard_of(hash);
-        let local = self.shards[shard as usize].ids.get(id)?;
-        Some(joined(local, shard))
+        let shard = self.shards.get(shard_of(self.key.hash(id)))?;
+        shard.numbers.get(shard.ids.get(id)? as usize).copied()
     }
 
     /// Which trees may hold something wanted, or may lack something, themselves or below: all others need not be looked at.
     pub fn warm(&self) -> Vec<bool> {
-        let warm: Vec<AtomicBool> = (0..self.bound()).map(|_| AtomicBool::new(false)).collect();
-        let is = |tree: TreeNumber| warm[tree as usize].load(Ordering::Relaxed);
+        let bits: Vec<AtomicU64> = (0..self.bound.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let is = |tree: TreeNumber| bits[tree as usize / 64].load(Ordering::Relaxed) >> (tree % 64) & 1 != 0;
+        let set = |tree: TreeNumber| bits[tree as usize / 64].fetch_or(1 << (tree % 64), Ordering::Relaxed);
+        let seen = self.ends.len() as u32;
+        (seen..self.bound).for_each(|unseen| {
+            set(unseen);
+        });
         let turns_warm = |tree: TreeNumber| {
             let here = |entry: &Entry| match entry.target() {
                 Target::Blob(_) => true,
                 Target::Tree(below) => is(below),
             };
-            let turns = !is(tree) && self.entries(tree).is_none_or(|entries| entries.iter().any(here));
+            let turns = !is(tree) && self.entries(tree).is_some_and(|entries| entries.iter().any(here));
             if turns {
-                warm[tree as usize].store(true, Ordering::Relaxed);
+                set(tree);
             }
             turns
         };
+        let all = |warm: &dyn Fn(TreeNumber) -> bool| (0..self.bound).map(warm).collect();
         // A round for each level of folders; no project has as many as forged trees can.
-        let mut rounds = 0..64;
-        loop {
-            let in_shard = |i: u32| -> usize {
-                let all = self.shards[i as usize].spans.len() as u32;
-                (0..all).filter(|local| turns_warm(local * SHARDS + i)).count()
-            };
-            let turned: usize = (0..SHARDS).into_par_iter().map(in_shard).sum();
+        for _ in 0..64 {
+            let turned = (0..seen).into_par_iter().with_min_len(1 << 12).filter(|tree| turns_warm(*tree)).count();
             if turned == 0 {
-                return warm.into_iter().map(AtomicBool::into_inner).collect();
-            }
-            if rounds.next().is_none() {
-                return vec![true; self.bound()];
+                return all(&is);
             }
         }
-    }
-
-    /// The id of a tree.
-    pub fn id(&self, tree: TreeNumber) -> Option<ObjectId> {
-        self.shards[(tree % SHARDS) as usize].ids.id(tree / SHARDS)
+        all(&|_| true)
     }
 
     /// The entries that matter, in the order of the tree; `None` if the tree is named but not here.
     pub fn entries(&self, tree: TreeNumber) -> Option<&[Entry]> {
-        let shard = &self.shards[(tree % SHARDS) as usize];
-        let (start, len) = *shard.spans.get((tree / SHARDS) as usize).filter(|span| **span != UNSEEN)?;
-        shard.entries.get(start as usize..)?.get(..len as usize)
+        let end = *self.ends.get(tree as usize)?;
+        let start = (tree as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.entries.get(start..end)
     }
 
     /// All numbers, in no meaningful order.
-    pub fn numbers(&self) -> impl Iterator<Item = TreeNumber> {
-        let shards = self.shards.iter().zip(0u32..);
-        shards.flat_map(|(shard, i)| (0..shard.spans.len() as u32).map(move |local| local * SHARDS + i))
+    pub fn numbers(&self) -> Range<TreeNumber> {
+        0..self.bound
+    }
+
+    /// All numbers with their ids, in no meaningful order.
+    pub fn ids(&self) -> impl Iterator<Item = (TreeNumber, &[u8])> {
+        self.shards.iter().flat_map(|shard| shard.numbers.iter().copied().zip(shard.ids.iter()))
     }
 
     /// One more than the largest number: the length of a table by number.
     pub fn bound(&self) -> usize {
-        self.shards.iter().map(|s| s.spans.len()).max().unwrap_or(0) * SHARDS as usize
+        self.bound as usize
     }
 
     /// The name with a number.
     pub fn name(&self, number: u32) -> &[u8] {
-        let names = &self.names[(number % SHARDS) as usize];
-        names.get((number / SHARDS) as usize).map_or(&[], |name| name)
+        self.names.get(number as usize).map_or(&[], |name| name)
     }
 }
 
@@ -351,7 +432,7 @@ mod tests {
                 .iter()
                 .map(|e| {
                     let target = match e.target() {
-                        Target::Tree(t) => format!("tree {}", trees.id(t).unwrap().as_bytes()[0]),
+                        Target::Tree(t) => format!("tree {}", trees.ids().find(|(n, _)| *n == t).unwrap().1[0]),
                         Target::Blob(b) => format!("blob {b}"),
                     };
                     (String::from_utf8_lossy(trees.name(e.name)).into_owned(), target)

@@ -20,6 +20,8 @@ use crate::source::{OVERLAP, PIECE};
 
 /// Results larger than this are allocated only after a look at all instructions of the delta.
 const TRUSTED: u64 = 1 << 20;
+/// After so many bytes read a thread tells the pack of them.
+const TOUCHED: usize = 1 << 20;
 /// What is reported when the visitor panics.
 const PANIC: &str = "a fault of this program while looking at the object";
 
@@ -31,7 +33,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
         node: u32,
         base: &[u8],
     ) -> Result<Buffer<'s>, Stop> {
-        let (size, packed) = self.packed(node)?;
+        let (size, packed) = self.packed(desk, node)?;
         let mut delta = self.buffer(desk, size, base.len() as u64)?;
         desk.inflater.whole(packed, &mut delta.bytes, size as usize)?;
         let header = delta::header(&delta).ok_or("delta has no header")?;
@@ -55,7 +57,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
     }
 
     /// Declared size and compressed bytes of the entry of a node in a pack.
-    fn packed(&self, node: u32) -> Result<(u64, &'a [u8]), Stop> {
+    fn packed(&self, desk: &mut Desk<'_, V::State>, node: u32) -> Result<(u64, &'a [u8]), Stop> {
         let Some((number, offset, end, crc)) = self.forest.entry(node) else {
             return Err("not in a pack".into());
         };
@@ -63,7 +65,10 @@ impl<'a, V: Visitor> Walker<'a, V> {
         let entries = pack.entries();
         let entry = pack.entry(offset)?;
         let raw = entries.get(offset as usize..end as usize).ok_or("entry is cut short")?;
-        pack.touch(raw.len());
+        desk.read += raw.len();
+        if desk.read >= TOUCHED {
+            pack.touch(std::mem::take(&mut desk.read));
+        }
         if crc.is_some_and(|crc| crc != crc32fast::hash(raw)) {
             // Shown all the same if it can be decoded: better to look at too much.
             let fault = Fault::Damaged("CRC-32 of the entry does not fit");
@@ -93,7 +98,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
 
     /// Visits a root in a pack.
     fn packed_root<'s>(&'s self, desk: &mut Desk<'s, V::State>, node: u32) -> Result<(), Stop> {
-        let (size, packed) = self.packed(node)?;
+        let (size, packed) = self.packed(desk, node)?;
         let Place::Pack(number, offset) = self.forest.place(node) else { return Ok(()) };
         let Stored::Whole(kind) = self.store.packs[number].entry(offset)?.stored else {
             return Err("delta without a base".into());

@@ -7,6 +7,7 @@
 use super::forest::Forest;
 use super::pack::Pack;
 use super::plan::Plan;
+use super::prefetch::prefetch;
 use super::store::ObjectStore;
 use super::walker::Walker;
 use crate::model::{NoteKind, ObjectId};
@@ -59,6 +60,12 @@ impl<'a> RawId<'a> {
     /// The bytes.
     pub fn bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// Tells that it will be asked for.
+    #[inline]
+    pub fn prefetch(self) {
+        prefetch(self.0);
     }
 
     /// A copy.
@@ -151,9 +158,9 @@ impl ObjectStore {
     /// A delta has the kind of the whole object it is built from. Damage is reported to the notes of the store.
     pub fn walk<V: Visitor>(&self, kinds: Kinds, want: Want<'_>, visitor: &V, options: &WalkOptions) -> Walked {
         let Some(forest) = self.forest() else { return Walked::default() };
-        let plan = Plan::new(self, forest, kinds, want);
         // All pages of all packs were touched for the heads of their entries.
-        self.packs.iter().for_each(Pack::let_go);
+        let let_go = || self.packs.iter().for_each(Pack::let_go);
+        let (plan, ()) = rayon::join(|| Plan::new(self, forest, kinds, want), let_go);
         Walker::new(self, forest, &plan, kinds, visitor, options).run()
     }
 

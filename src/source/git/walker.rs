@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use rayon::Scope;
 
 use super::budget::{Budget, Buffer, Spare};
@@ -51,6 +52,8 @@ pub(super) struct Desk<'a, S> {
     pub(super) seen: Walked,
     /// Bytes made that are not in the sum of all threads yet.
     made: u64,
+    /// Bytes of a pack read that it was not told of yet.
+    pub(super) read: usize,
 }
 
 /// Why a node is put off.
@@ -87,7 +90,7 @@ pub struct Walker<'a, V: Visitor> {
     threads: usize,
     pub(super) budget: Budget,
     /// Roots taken so far.
-    taken: AtomicUsize,
+    taken: CachePadded<AtomicUsize>,
     /// Threads at work.
     active: AtomicUsize,
     off: Mutex<Vec<(u32, Why)>>,
@@ -120,7 +123,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             options: *options,
             threads,
             budget: Budget::new(options.memory),
-            taken: AtomicUsize::new(0),
+            taken: CachePadded::default(),
             active: AtomicUsize::new(threads),
             off: Mutex::default(),
             seen: Mutex::default(),
@@ -167,6 +170,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             stack: Vec::new(),
             seen: Walked::default(),
             made: 0,
+            read: 0,
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use unsprawl::model::{CommitInfo, Exposure, NoteKind, ObjectId};
 use unsprawl::notes::Notes;
-use unsprawl::source::git::attribute::{Attribution, History, Hot, Place, attribute};
+use unsprawl::source::git::attribute::{Attribution, History, Hot, HotTrees, Place, attribute};
 use unsprawl::source::git::discover::{Repository, discover};
 use unsprawl::source::git::graph::Graph;
 use unsprawl::source::git::refs::Refs;
@@ -155,7 +155,8 @@ impl Loaded {
             index: self.tree.entries(),
             now: START + 1_000_000,
         };
-        let attribution = attribute(&history, &hot, count, &self.notes);
+        let trees = HotTrees::read(&self.store, &hot, &self.notes);
+        let attribution = attribute(&history, &hot, trees, count, &self.notes);
         let notes = self.notes.take().1;
         Found { loaded: self, hot, attribution, notes }
     }
