@@ -190,10 +190,9 @@ fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded),
 /// The first maximal run of [`MIN_RUN`] or more base64 characters in a range.
 fn next_run(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     let text = text.get(..range.end)?;
-    let (mut at, mut before) = (range.start, 0);
+    let (mut at, mut before) = (range.start, [0; 4]);
     while at < text.len() {
-        let mask = mask::base64(text, at);
-        let long = long_runs(before, mask);
+        let long = long_runs(&mut before, mask::base64(text, at));
         if long != 0 {
             // Where the first of them is as long as it has to be: it began so many before.
             let end = at + long.trailing_zeros() as usize + 1;
@@ -201,21 +200,23 @@ fn next_run(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
             let more = text[end..].iter().position(|b| !is_base64(*b));
             return Some(start..more.map_or(text.len(), |n| end + n));
         }
-        before = mask;
         at += 64;
     }
     None
 }
 
-/// Which of 64 bytes from `at` on end [`MIN_RUN`] base64 characters in a row, given which of them and of the 64 before are such.
-fn long_runs(before: u64, mask: u64) -> u64 {
-    const { assert!(MIN_RUN == 24) };
-    let both = u128::from(mask) << 64 | u128::from(before);
-    let two = both & both << 1;
-    let four = two & two << 2;
-    let eight = four & four << 4;
-    let sixteen = eight & eight << 8;
-    ((sixteen & eight << 16) >> 64) as u64
+/// Which of 64 bytes end [`MIN_RUN`] base64 characters in a row, given which of them are such; `before` has what is known of the 64
+/// before them: which of those end one, two, four and eight in a row.
+fn long_runs(before: &mut [u64; 4], mask: u64) -> u64 {
+    const { assert!(MIN_RUN == 16 + 8) };
+    let earlier = |now: u64, before: u64, by: u32| now << by | before >> (u64::BITS - by);
+    let two = mask & earlier(mask, before[0], 1);
+    let four = two & earlier(two, before[1], 2);
+    let eight = four & earlier(four, before[2], 4);
+    let sixteen = eight & earlier(eight, before[3], 8);
+    let long = sixteen & earlier(eight, before[3], 16);
+    *before = [mask, two, four, eight];
+    long
 }
 
 /// The line of a run, if the run is all there is in it.

@@ -245,7 +245,10 @@ fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber])
                         // A tree below itself exists only in a forged index.
                         Target::Tree(t) if of_tree[t as usize] == BUSY => holes[at] = true,
                         Target::Tree(t) => {
-                            parts.push(of_tree[t as usize]);
+                            let set = of_tree[t as usize];
+                            if set != EMPTY && parts.last() != Some(&set) {
+                                parts.push(set);
+                            }
                             holes[at] |= holes[t as usize];
                         }
                     }

@@ -57,6 +57,9 @@ impl Sets {
 
     /// The union of sets; the list is put in order on the way.
     pub fn union(&mut self, parts: &mut Vec<SetNumber>) -> SetNumber {
+        if let [only] = parts.as_slice() {
+            return *only;
+        }
         parts.sort_unstable();
         parts.dedup();
         if parts.first() == Some(&EMPTY) {

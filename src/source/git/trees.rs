@@ -159,8 +159,8 @@ impl<'a> TreeBuilder<'a> {
         let number =
             |met: Vec<(u32, Met)>| Shard::number(IdTable::keyed(self.width, self.key), &met, &unseen, &tickets);
         let shards: Vec<Shard> = met.into_par_iter().map(number).collect();
-        let mut trees = Trees { key: self.key, shards, bound: unseen.into_inner(), ..Trees::default() };
-        let mut names = Names::default();
+        let mut trees = Trees { key: self.key, shards, seen, bound: unseen.into_inner(), ..Trees::default() };
+        let (mut names, mut first) = (Names::default(), 0);
         for mut desk in desks {
             let renamed = names.merge(desk.names);
             let exchange = |entry: &mut Entry| {
@@ -170,7 +170,9 @@ impl<'a> TreeBuilder<'a> {
                 }
             };
             desk.entries.par_chunks_mut(1 << 12).for_each(|entries| entries.iter_mut().for_each(exchange));
-            trees.add(desk.entries, &desk.ends);
+            let next = first + desk.ends.len() as u32;
+            trees.lists.push(List { first, entries: desk.entries, ends: desk.ends });
+            first = next;
         }
         trees.names = names.list;
         trees
@@ -314,24 +316,23 @@ impl Visitor for TreeBuilder<'_> {
 pub struct Trees {
     key: IdKey,
     shards: Vec<Shard>,
+    seen: u32,
     bound: u32,
-    /// Entries of all trees that were seen, and where those of each tree end.
-    entries: Vec<Entry>,
-    ends: Vec<usize>,
+    lists: Vec<List>,
     names: Vec<Arc<[u8]>>,
 }
 
-impl Trees {
-    fn add(&mut self, entries: Vec<Entry>, ends: &[usize]) {
-        let before = self.entries.len();
-        if before == 0 {
-            self.entries = entries;
-        } else {
-            self.entries.extend(entries);
-        }
-        self.ends.extend(ends.iter().map(|end| before + end));
-    }
+/// What one thread read.
+#[derive(Debug)]
+struct List {
+    /// The number of the first tree.
+    first: TreeNumber,
+    /// Entries of its trees, and where those of each tree end.
+    entries: Vec<Entry>,
+    ends: Vec<usize>,
+}
 
+impl Trees {
     /// The number of a tree that was seen or named.
     pub fn find(&self, id: &[u8]) -> Option<TreeNumber> {
         let shard = self.shards.get(shard_of(self.key.hash(id)))?;
@@ -343,8 +344,7 @@ impl Trees {
         let bits: Vec<AtomicU64> = (0..self.bound.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         let is = |tree: TreeNumber| bits[tree as usize / 64].load(Ordering::Relaxed) >> (tree % 64) & 1 != 0;
         let set = |tree: TreeNumber| bits[tree as usize / 64].fetch_or(1 << (tree % 64), Ordering::Relaxed);
-        let seen = self.ends.len() as u32;
-        (seen..self.bound).for_each(|unseen| {
+        (self.seen..self.bound).for_each(|unseen| {
             set(unseen);
         });
         let turns_warm = |tree: TreeNumber| {
@@ -361,7 +361,7 @@ impl Trees {
         let all = |warm: &dyn Fn(TreeNumber) -> bool| (0..self.bound).map(warm).collect();
         // A round for each level of folders; no project has as many as forged trees can.
         for _ in 0..64 {
-            let turned = (0..seen).into_par_iter().with_min_len(1 << 12).filter(|tree| turns_warm(*tree)).count();
+            let turned = (0..self.seen).into_par_iter().with_min_len(1 << 12).filter(|tree| turns_warm(*tree)).count();
             if turned == 0 {
                 return all(&is);
             }
@@ -371,9 +371,11 @@ impl Trees {
 
     /// The entries that matter, in the order of the tree; `None` if the tree is named but not here.
     pub fn entries(&self, tree: TreeNumber) -> Option<&[Entry]> {
-        let end = *self.ends.get(tree as usize)?;
-        let start = (tree as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.entries.get(start..end)
+        let list = &self.lists[self.lists.partition_point(|list| list.first <= tree).checked_sub(1)?];
+        let row = (tree - list.first) as usize;
+        let end = *list.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| list.ends[before]);
+        list.entries.get(start..end)
     }
 
     /// All numbers, in no meaningful order.
