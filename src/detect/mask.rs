@@ -68,7 +68,7 @@ fn words(bytes: &[u8; 64]) -> u64 {
         let within = |bytes: u64, first: u8, last: u8| {
             bytes.wrapping_add(ONES * u64::from(0x80 - first)) & !bytes.wrapping_add(ONES * u64::from(0x7f - last))
         };
-        let letters = within(low | 0x20 * ONES, b'a', b'z');
+        let letters = within(low | (0x20 * ONES), b'a', b'z');
         let others = within(low, b'/', b'9') | within(low, b'+', b'+') | within(low, b'-', b'-');
         let all = (letters | others | within(low, b'_', b'_')) & !word & HIGH;
         // Gathers the high bits of the bytes in the highest byte.
