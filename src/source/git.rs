@@ -31,6 +31,7 @@ pub mod select;
 pub mod sets;
 pub mod store;
 pub mod tips;
+pub mod tree_builder;
 pub mod trees;
 mod visit;
 pub mod walk;

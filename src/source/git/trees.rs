@@ -1,33 +1,23 @@
 //! All trees of a repository as a compact table of what matters: their subtrees and the wanted blobs in them.
 //!
-//! Contract: [`TreeBuilder`] is a visitor of the delta-tree walk, fed from any thread in any order. A tree that is a delta
-//! takes over the entries of its base that lie in copied segments, so the cost follows what changed, not what there is.
-//! Any bytes are accepted: a damaged tree is noted and counts as far as it can be read. Numbers of trees and names depend
-//! on the order of arrival: they must not show in results.
+//! Contract: numbers of trees and names depend on the order in which threads met them: they must not show in results.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::entries::{Known, RawEntry, Reader};
-use super::ids::{IdKey, IdTable, QuickState};
-use super::walk::{Kind, Object, Segment, Visitor};
-use crate::model::{NoteKind, ObjectId};
-use crate::notes::Notes;
-use crate::per_thread::PerThread;
+use super::ids::{IdKey, IdTable};
+use crate::model::ObjectId;
 
 /// Number of a tree in [`Trees`].
 pub type TreeNumber = u32;
 
 /// Marks an entry's target as a wanted blob.
-const BLOB: u32 = 1 << 31;
+pub(super) const BLOB: u32 = 1 << 31;
 /// Parts that ids are divided into: see [`shard_of`].
-const SHARDS: usize = 64;
-/// Tickets that a thread takes at once.
-const BLOCK: u32 = 1 << 10;
+pub(super) const SHARDS: usize = 64;
 
 /// The blobs that are looked for, each with its number.
 #[derive(Debug)]
@@ -82,7 +72,7 @@ pub enum Target {
 /// An entry that matters: its target and the number of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    target: u32,
+    pub(super) target: u32,
     /// Number of the name in [`Trees::names`].
     pub name: u32,
 }
@@ -96,240 +86,37 @@ impl Entry {
 
 /// The shard that an id with this hash belongs to: a part of all ids that is small enough for its table to stay in the cache while
 /// they are numbered.
-fn shard_of(hash: u64) -> usize {
+pub(super) fn shard_of(hash: u64) -> usize {
     (hash >> 58) as usize % SHARDS
-}
-
-/// What one thread met. Nothing is looked up while trees are read, since each look would wait for memory: a subtree gets the next
-/// free ticket, and all tickets are exchanged for numbers in the end, shard by shard.
-#[derive(Debug, Default)]
-struct Desk {
-    shards: Vec<Met>,
-    /// Entries of the trees it saw, and where those of each tree end.
-    entries: Vec<Entry>,
-    ends: Vec<usize>,
-    /// Names of entries by their number among those of this desk.
-    names: HashMap<Arc<[u8]>, u32, QuickState>,
-    /// Tickets that are left of the last block.
-    tickets: Range<u32>,
-}
-
-/// Ids of one shard that one thread met, `width` bytes each.
-#[derive(Debug, Default)]
-struct Met {
-    /// Trees that were seen, each with its number among those of the desk.
-    seen: Vec<u8>,
-    rows: Vec<u32>,
-    /// Subtrees that were named, each with its ticket.
-    named: Vec<u8>,
-    tickets: Vec<u32>,
-}
-
-/// Collects trees.
-#[derive(Debug)]
-pub struct TreeBuilder<'a> {
-    width: usize,
-    wanted: &'a Wanted,
-    notes: &'a Notes,
-    key: IdKey,
-    desks: PerThread<Desk>,
-    /// Where the next block of tickets starts.
-    tickets: AtomicU32,
-}
-
-impl<'a> TreeBuilder<'a> {
-    /// Looks for `wanted` blobs.
-    pub fn new(width: usize, wanted: &'a Wanted, notes: &'a Notes) -> Self {
-        let desk = || Desk { shards: (0..SHARDS).map(|_| Met::default()).collect(), ..Desk::default() };
-        let desks = PerThread::new(desk);
-        Self { width, wanted, notes, key: IdKey::default(), desks, tickets: AtomicU32::new(0) }
-    }
-
-    /// The finished table.
-    pub fn finish(self) -> Trees {
-        let mut desks = self.desks.into_all();
-        let tickets: Vec<AtomicU32> = (0..self.tickets.into_inner()).map(|_| AtomicU32::new(0)).collect();
-        let mut met: Vec<Vec<(u32, Met)>> = (0..SHARDS).map(|_| Vec::new()).collect();
-        let mut seen = 0;
-        for desk in &mut desks {
-            met.iter_mut().zip(desk.shards.drain(..)).for_each(|(all, own)| all.push((seen, own)));
-            seen += desk.ends.len() as u32;
-        }
-        let unseen = AtomicU32::new(seen);
-        let number =
-            |met: Vec<(u32, Met)>| Shard::number(IdTable::keyed(self.width, self.key), &met, &unseen, &tickets);
-        let shards: Vec<Shard> = met.into_par_iter().map(number).collect();
-        let mut trees = Trees { key: self.key, shards, seen, bound: unseen.into_inner(), ..Trees::default() };
-        let (mut names, mut first) = (Names::default(), 0);
-        for mut desk in desks {
-            let renamed = names.merge(desk.names);
-            let exchange = |entry: &mut Entry| {
-                entry.name = renamed.get(entry.name as usize).copied().unwrap_or_default();
-                if let Target::Tree(ticket) = entry.target() {
-                    entry.target = tickets.get(ticket as usize).map_or(0, |number| number.load(Ordering::Relaxed));
-                }
-            };
-            desk.entries.par_chunks_mut(1 << 12).for_each(|entries| entries.iter_mut().for_each(exchange));
-            let next = first + desk.ends.len() as u32;
-            trees.lists.push(List { first, entries: desk.entries, ends: desk.ends });
-            first = next;
-        }
-        trees.names = names.list;
-        trees
-    }
-
-    /// A ticket for a subtree. `None` when there are too many, which no repository that can be read in time has.
-    fn ticket(&self, desk: &mut Desk, id: &[u8]) -> Option<u32> {
-        if desk.tickets.is_empty() {
-            let next = |at: u32| at.checked_add(BLOCK).filter(|end| *end <= BLOB);
-            let start = self.tickets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-            desk.tickets = start..start + BLOCK;
-        }
-        let ticket = desk.tickets.next()?;
-        let met = &mut desk.shards[shard_of(self.key.hash(id))];
-        met.named.extend_from_slice(id);
-        met.tickets.push(ticket);
-        Some(ticket)
-    }
-
-    /// Keeps an entry if it matters.
-    fn new_entry(&self, desk: &mut Desk, entry: RawEntry<'_>, items: &mut Vec<(u32, Entry)>) {
-        let wanted = if entry.is_module() { None } else { self.wanted.get(entry.id) };
-        let tree = if entry.is_tree() { self.ticket(desk, entry.id) } else { None };
-        for target in [wanted.map(|n| n | BLOB), tree].into_iter().flatten() {
-            items.push((entry.at as u32, Entry { target, name: desk.name(entry.name) }));
-        }
-    }
-
-    /// Reads a tree with `read`, and stores what was read.
-    fn tree(&self, object: &Object<'_>, base: Option<(&Known<Entry>, &[Segment])>) -> Known<Entry> {
-        object.id.prefetch();
-        let desk = &mut *self.desks.get();
-        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(desk, entry, items));
-        let (known, whole) = match base {
-            Some((base, segments)) => reader.delta(base, segments),
-            None => reader.whole(),
-        };
-        if !object.first {
-            return known;
-        }
-        if !whole {
-            self.notes.add(NoteKind::GitDamaged, object.id.get().to_string(), "the tree cannot be read to its end");
-        }
-        let id = object.id.bytes();
-        let met = &mut desk.shards[shard_of(self.key.hash(id))];
-        met.seen.extend_from_slice(id);
-        met.rows.push(desk.ends.len() as u32);
-        desk.entries.extend(known.items.iter().map(|(_, entry)| *entry));
-        desk.ends.push(desk.entries.len());
-        known
-    }
-}
-
-impl Desk {
-    fn name(&mut self, name: &[u8]) -> u32 {
-        if let Some(number) = self.names.get(name) {
-            return *number;
-        }
-        let number = self.names.len() as u32;
-        self.names.insert(name.into(), number);
-        number
-    }
 }
 
 /// Trees whose ids belong together.
 #[derive(Debug)]
-struct Shard {
-    ids: IdTable,
+pub(super) struct Shard {
+    pub(super) ids: IdTable,
     /// The number of the tree with each id.
-    numbers: Vec<TreeNumber>,
-}
-
-impl Shard {
-    /// Numbers everything that was met, given the number of each desk's first tree, and exchanges tickets. Trees that were named
-    /// but not seen get the next free numbers.
-    fn number(ids: IdTable, met: &[(u32, Met)], unseen: &AtomicU32, tickets: &[AtomicU32]) -> Self {
-        let (width, mut shard) = (ids.width(), Self { ids, numbers: Vec::new() });
-        shard.ids.reserve(met.iter().map(|(_, met)| met.rows.len()).sum());
-        for (first, met) in met {
-            for (id, row) in met.seen.chunks_exact(width).zip(&met.rows) {
-                if shard.ids.insert(id).1 {
-                    shard.numbers.push(first + row);
-                }
-            }
-        }
-        for (_, met) in met {
-            for (id, ticket) in met.named.chunks_exact(width).zip(&met.tickets) {
-                let (local, new) = shard.ids.insert(id);
-                if new {
-                    shard.numbers.push(unseen.fetch_add(1, Ordering::Relaxed));
-                }
-                if let Some(known) = tickets.get(*ticket as usize) {
-                    known.store(shard.numbers[local as usize], Ordering::Relaxed);
-                }
-            }
-        }
-        shard
-    }
-}
-
-/// Names of all desks.
-#[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<Arc<[u8]>, u32, QuickState>,
-    list: Vec<Arc<[u8]>>,
-}
-
-impl Names {
-    /// Adds the names of a desk; the number of each, by its number there.
-    fn merge(&mut self, names: HashMap<Arc<[u8]>, u32, QuickState>) -> Vec<u32> {
-        let mut renamed = vec![0; names.len()];
-        for (name, number) in names {
-            renamed[number as usize] = *self.numbers.entry(name).or_insert_with_key(|name| {
-                self.list.push(Arc::clone(name));
-                self.list.len() as u32 - 1
-            });
-        }
-        renamed
-    }
-}
-
-impl Visitor for TreeBuilder<'_> {
-    type State = Known<Entry>;
-
-    fn whole(&self, object: Object<'_>, has_children: bool) -> Known<Entry> {
-        let known = if object.kind == Kind::Tree { self.tree(&object, None) } else { Known::default() };
-        if has_children { known } else { Known::default() }
-    }
-
-    fn delta(&self, object: Object<'_>, base: &Known<Entry>, segments: &[Segment], has_children: bool) -> Known<Entry> {
-        let base = Some((base, segments));
-        let known = if object.kind == Kind::Tree { self.tree(&object, base) } else { Known::default() };
-        if has_children { known } else { Known::default() }
-    }
-
-    fn part(&self, _: ObjectId, _: &[u8], _: u64, _: bool) {}
+    pub(super) numbers: Vec<TreeNumber>,
 }
 
 /// The finished table of trees. Those that were seen have the first numbers, in the order they were seen in.
 #[derive(Debug, Default)]
 pub struct Trees {
-    key: IdKey,
-    shards: Vec<Shard>,
-    seen: u32,
-    bound: u32,
-    lists: Vec<List>,
-    names: Vec<Arc<[u8]>>,
+    pub(super) key: IdKey,
+    pub(super) shards: Vec<Shard>,
+    pub(super) seen: u32,
+    pub(super) bound: u32,
+    pub(super) lists: Vec<List>,
+    pub(super) names: Vec<Arc<[u8]>>,
 }
 
 /// What one thread read.
 #[derive(Debug)]
-struct List {
+pub(super) struct List {
     /// The number of the first tree.
-    first: TreeNumber,
+    pub(super) first: TreeNumber,
     /// Entries of its trees, and where those of each tree end.
-    entries: Vec<Entry>,
-    ends: Vec<usize>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) ends: Vec<usize>,
 }
 
 impl Trees {
@@ -402,8 +189,11 @@ impl Trees {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::walk::RawId;
+    use super::super::tree_builder::TreeBuilder;
+    use super::super::walk::{Kind, Object, RawId, Visitor};
     use super::*;
+    use crate::model::NoteKind;
+    use crate::notes::Notes;
 
     fn id(n: u8) -> ObjectId {
         ObjectId::from_bytes(&[n; 20]).unwrap()
@@ -461,6 +251,28 @@ mod tests {
         assert_eq!(shown(&trees, 8), None);
         assert!(trees.find(&[8; 20]).is_some());
         assert!(notes.take().1.is_empty());
+    }
+
+    #[test]
+    fn threads_agree_on_numbers() {
+        let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(250)]));
+        let builder = TreeBuilder::new(20, &wanted, &notes);
+        // Each tree names three others; those from 150 on are not here, and the last is named by all.
+        let below = |n: u8| [u16::from(n) * 7 % 190, u16::from(n) * 13 % 190, 199].map(|n| n as u8);
+        (0..150u8).into_par_iter().for_each(|n| {
+            let [a, b, c] = below(n);
+            builder.whole(object(n, &tree(&[("40000", "a", a), ("40000", "b", b), ("40000", "c", c)])), false);
+        });
+        let trees = builder.finish();
+        for n in 0..150 {
+            let expected = below(n).map(|n| format!("tree {n}"));
+            let (names, targets): (Vec<_>, Vec<_>) = shown(&trees, n).unwrap().into_iter().unzip();
+            assert_eq!((names.concat(), targets.as_slice()), ("abc".to_owned(), expected.as_slice()));
+        }
+        assert!((150..200).all(|n| shown(&trees, n).is_none()));
+        let mut numbers: Vec<TreeNumber> = trees.ids().map(|(number, _)| number).collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(trees.numbers()), "each number is that of one tree");
     }
 
     #[test]
