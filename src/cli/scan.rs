@@ -182,8 +182,6 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
             return Ok(ExitCode::Usage);
         }
     };
-    // The process ends: thousands of patterns need not be taken apart one by one.
-    std::mem::forget(request.catalog.clone());
     args.owning.hide(&mut report, &mut [], &request.fingerprinter);
     args.output.write(&report, args.sort == Sort::Severity, files)?;
     Ok(ExitCode::of(&report, args.output.fail_on))

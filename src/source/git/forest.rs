@@ -249,11 +249,6 @@ impl Forest {
         self.kind.len() as u32
     }
 
-    /// How many nodes in packs are of a kind.
-    pub fn count(&self, kind: Kind) -> usize {
-        self.kind.iter().filter(|known| **known & KIND == code(kind)).count()
-    }
-
     /// Kind of a node, [`UNKNOWN`] or [`LOST`].
     pub fn kind(&self, node: u32) -> u8 {
         self.kind[node as usize] & KIND

@@ -114,11 +114,7 @@ impl IdTable {
     /// Adds an id unless it is there; its number, and whether it is new. Ids of another width are never in a table:
     /// they get the number of no entry.
     pub fn insert(&mut self, id: &[u8]) -> (u32, bool) {
-        self.insert_hashed(self.key.hash(id), id)
-    }
-
-    /// [`insert`](Self::insert) with the hash known.
-    pub fn insert_hashed(&mut self, hash: u64, id: &[u8]) -> (u32, bool) {
+        let hash = self.key.hash(id);
         if id.len() != self.width {
             return (u32::MAX, false);
         }

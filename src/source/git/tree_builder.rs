@@ -116,7 +116,7 @@ impl<'a> TreeBuilder<'a> {
         trees
     }
 
-    /// A ticket for a subtree. `None` when there are too many, which no repository that can be read in time has.
+    /// A ticket for a subtree. `None` when there are too many: more than 2,147,483,648.
     fn ticket(&self, desk: &mut Desk, id: &[u8]) -> Option<u32> {
         let hash = self.key.hash(id);
         let recent = &mut desk.recent[hash as usize % RECENT];
@@ -141,6 +141,9 @@ impl<'a> TreeBuilder<'a> {
     fn new_entry(&self, desk: &mut Desk, entry: RawEntry<'_>, items: &mut Vec<(u32, Entry)>) {
         let wanted = if entry.is_module() { None } else { self.wanted.get(entry.id) };
         let tree = if entry.is_tree() { self.ticket(desk, entry.id) } else { None };
+        if entry.is_tree() && tree.is_none() {
+            self.notes.add(NoteKind::LocationLimit, entry.name, "too many subtrees: what lies below is not attributed");
+        }
         for target in [wanted.map(|n| n | BLOB), tree].into_iter().flatten() {
             items.push((entry.at as u32, Entry { target, name: desk.name(entry.name) }));
         }

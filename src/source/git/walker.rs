@@ -52,7 +52,7 @@ pub(super) struct Desk<'a, S> {
     pub(super) seen: Walked,
     /// Bytes made that are not in the sum of all threads yet.
     made: u64,
-    /// Bytes of a pack read that it was not told of yet.
+    /// Bytes of packs read that none was told of yet; the one that is read then is.
     pub(super) read: usize,
 }
 
