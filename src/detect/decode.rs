@@ -138,8 +138,8 @@ pub fn line_end(text: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |i| at + i)
 }
 
-pub(super) fn is_base64(b: u8) -> bool {
-    VALUES[usize::from(b)] < 64
+pub(super) const fn is_base64(b: u8) -> bool {
+    VALUES[b as usize] < 64
 }
 
 /// Whether eight bytes may all be base64 characters or `=`: never no wrongly. Bytes from `+` to `=` pass, and letters with what
@@ -190,19 +190,16 @@ fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded),
 /// The first maximal run of [`MIN_RUN`] or more base64 characters in a range.
 fn next_run(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     let text = text.get(..range.end)?;
-    let (mut at, mut before) = (range.start, [0; 4]);
-    while at < text.len() {
-        let long = long_runs(&mut before, mask::base64(text, at));
-        if long != 0 {
+    let mut before = [0; 4];
+    mask::base64(text, range.start, |at, mask| {
+        let long = long_runs(&mut before, mask);
+        (long != 0).then(|| {
             // Where the first of them is as long as it has to be: it began so many before.
             let end = at + long.trailing_zeros() as usize + 1;
-            let start = end - MIN_RUN;
             let more = text[end..].iter().position(|b| !is_base64(*b));
-            return Some(start..more.map_or(text.len(), |n| end + n));
-        }
-        at += 64;
-    }
-    None
+            end - MIN_RUN..more.map_or(text.len(), |n| end + n)
+        })
+    })
 }
 
 /// Which of 64 bytes end [`MIN_RUN`] base64 characters in a row, given which of them are such; `before` has what is known of the 64
