@@ -268,18 +268,20 @@ fn decode_run(
     };
     let characters = characters.trim_ascii_end();
     let characters = characters.strip_suffix(b"==").or(characters.strip_suffix(b"=")).unwrap_or(characters);
+    // A path, an identifier or a hash is encoded by its characters; a first look at what some of them stand for tells nearly all apart.
+    let as_hex = first_of_hex(characters).is_some_and(|first| promising(&first));
+    let as_base64 = first_bytes(characters).is_some_and(|first| promising(&first));
+    if !as_hex && !as_base64 {
+        return;
+    }
     if characters.len().is_multiple_of(2) && characters.iter().all(u8::is_ascii_hexdigit) {
-        if let Some(bytes) = from_hex(characters) {
+        if let Some(bytes) = from_hex(characters).filter(|_| as_hex) {
             emit("hex", bytes);
         }
         return;
     }
-    // A path or an identifier is base64 by its characters; a first look at 16 of them tells nearly all apart.
-    if !first_bytes(characters).is_some_and(|first| promising(&first)) {
-        return;
-    }
     let url_safe = characters.iter().any(|b| matches!(b, b'-' | b'_'));
-    if url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
+    if !as_base64 || url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
         return;
     }
     let usable = &characters[..characters.len() - usize::from(characters.len() % 4 == 1)];
@@ -364,16 +366,23 @@ fn expand(mut reader: impl Read, cut: &mut dyn FnMut(&'static str)) -> Vec<u8> {
     out
 }
 
+/// What the first 24 characters stand for as hex.
+fn first_of_hex(characters: &[u8]) -> Option<[u8; 12]> {
+    let (mut bytes, (pairs, _)) = ([0; 12], characters.get(..24)?.as_chunks());
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = from_pair(*pair)?;
+    }
+    Some(bytes)
+}
+
 fn from_hex(characters: &[u8]) -> Option<Vec<u8>> {
-    let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
-    let mut head = [0; 12];
-    for (byte, pair) in head.iter_mut().zip(characters.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    if !promising(&head) {
-        return None;
-    }
-    characters.chunks_exact(2).map(|p| Some(nibble(p[0])? << 4 | nibble(p[1])?)).collect()
+    characters.as_chunks().0.iter().map(|pair| from_pair(*pair)).collect()
+}
+
+/// The byte that two hex digits stand for.
+fn from_pair(pair: [u8; 2]) -> Option<u8> {
+    let [high, low] = pair.map(|c| (c as char).to_digit(16));
+    Some((high? << 4 | low?) as u8)
 }
 
 #[cfg(test)]

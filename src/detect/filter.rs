@@ -106,7 +106,7 @@ impl Filter {
 /// A word, and two bits in it.
 #[inline(always)]
 fn slot(four: u32) -> (usize, u32) {
-    let hash = (four | 0x2020_2020).wrapping_mul(0x9e37_79b1);
+    let hash = (four | 0x2020_2020).wrapping_mul(0xc2b2_ae35);
     ((hash >> 21) as usize % WORDS, hash >> 8)
 }
 

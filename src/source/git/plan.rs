@@ -6,8 +6,7 @@
 use rayon::prelude::*;
 
 use super::forest::{Forest, LOST, NONE, UNKNOWN, code};
-use super::pack::Stored;
-use super::store::{ObjectStore, Place};
+use super::store::ObjectStore;
 use super::walk::{Kind, Kinds};
 use crate::model::ObjectId;
 
@@ -17,8 +16,8 @@ const WANTED: u8 = 1;
 const NEEDED: u8 = 2;
 /// Trees of at least this many nodes may count as big.
 const BIG_NODES: u32 = 32;
-/// Trees that make about this many bytes count as big.
-const BIG_BYTES: u64 = 4 << 20;
+/// Trees that make about this many bytes count as big, by the compressed size of their roots, which is known without reading them.
+const BIG_BYTES: u64 = 1 << 20;
 
 /// Which nodes are decoded, with their children.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ impl Plan {
         let mut plan = Self { flags, starts: Vec::new(), children: Vec::new(), weight: Vec::new(), roots: Vec::new() };
         plan.link(forest);
         plan.weigh(forest);
-        plan.order(store, forest);
+        plan.order(forest);
         plan
     }
 
@@ -125,11 +124,12 @@ impl Plan {
     }
 
     /// Lists the roots: big trees first, so that they do not keep one thread busy at the end.
-    fn order(&mut self, store: &ObjectStore, forest: &Forest) {
+    fn order(&mut self, forest: &Forest) {
         let (mut big, mut small) = (Vec::new(), Vec::new());
         for node in (0..forest.nodes()).filter(|n| self.is_needed(*n) && forest.base(*n) == NONE) {
             let many = Some(self.weight(node)).filter(|weight| *weight >= BIG_NODES);
-            let bytes = many.map(|weight| u64::from(weight).saturating_mul(root_size(store, forest, node)));
+            let packed = || forest.entry(node).map_or(0, |(_, start, end, _)| end.saturating_sub(start));
+            let bytes = many.map(|weight| u64::from(weight).saturating_mul(packed()));
             match bytes.filter(|bytes| *bytes >= BIG_BYTES) {
                 Some(bytes) => big.push((bytes, node)),
                 None => small.push(node),
@@ -161,14 +161,5 @@ impl Plan {
     /// A child.
     pub fn child(&self, at: u32) -> u32 {
         self.children[at as usize]
-    }
-}
-
-/// Declared size of a root; 0 if it is not cheap to know.
-fn root_size(store: &ObjectStore, forest: &Forest, node: u32) -> u64 {
-    let Place::Pack(number, offset) = forest.place(node) else { return 0 };
-    match store.packs[number].entry(offset) {
-        Ok(entry) if matches!(entry.stored, Stored::Whole(_)) => entry.size,
-        _ => 0,
     }
 }
