@@ -40,7 +40,10 @@ impl Scanner {
         scratch: &mut Scratch,
         cuts: &mut Cuts,
     ) -> State {
-        let kind = text::kind(text);
+        let kind = match (segments.first(), base.kind) {
+            (Some(Segment::Copy { base: 0, len, .. }), Some(kind)) if *len >= text::HEAD => kind,
+            _ => text::kind(text),
+        };
         let plain = matches!(kind, TextKind::Text | TextKind::Binary);
         let mut stretches = std::mem::take(&mut scratch.stretches);
         stretches.set(segments, WORTH_COPYING, text.len(), base.len);

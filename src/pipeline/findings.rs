@@ -144,7 +144,9 @@ fn in_history(
         index: &scanned.index,
         now,
     };
-    let attribution = attribute::attribute(&history, &hot, trees, locations.len() as u32, &context.notes);
+    // The pages of packs are let go beside it, since they would be when the process ends.
+    let attribute = || attribute::attribute(&history, &hot, trees, locations.len() as u32, &context.notes);
+    let (attribution, ()) = rayon::join(attribute, || store.let_go());
     let grouped = group(&objects, &attribution);
     for ((credential, kind, path, member, _), versions) in grouped {
         let mut shown = vec![versions.first];

@@ -53,7 +53,7 @@ impl Context<'_> {
             context: self,
             target: index,
             sink: self.sink(),
-            scratch: PerThread::default(),
+            desks: PerThread::default(),
             commits: commits.as_ref(),
             parts: Mutex::default(),
         };
@@ -65,6 +65,7 @@ impl Context<'_> {
             &visitor,
             &options,
         );
+        visitor.desks.into_all().iter_mut().for_each(|desk| desk.tell(self));
         if store.is_partial() || target.repository.partial {
             let place = target.repository.git_dir.as_os_str().as_bytes();
             self.notes.add(NoteKind::GitPartial, place, "a partial clone: what was never fetched was not scanned");
@@ -125,11 +126,38 @@ impl Context<'_> {
     }
 }
 
+/// What one thread works with.
+#[derive(Default)]
+struct Desk {
+    scratch: Scratch,
+    /// Objects and bytes that are not in the sums of all threads yet.
+    objects: u64,
+    bytes: u64,
+}
+
+/// After so many objects, or bytes, a thread adds what it has seen to the sums.
+const TELL: (u64, u64) = (256, 1 << 20);
+
+impl Desk {
+    fn count(&mut self, context: &Context<'_>, bytes: usize) {
+        self.objects += 1;
+        self.bytes += bytes as u64;
+        if self.objects >= TELL.0 || self.bytes >= TELL.1 {
+            self.tell(context);
+        }
+    }
+
+    fn tell(&mut self, context: &Context<'_>) {
+        context.progress.objects.fetch_add(std::mem::take(&mut self.objects), Ordering::Relaxed);
+        context.progress.object_bytes.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
+}
+
 struct ObjectVisitor<'a> {
     context: &'a Context<'a>,
     target: usize,
     sink: TextSink<'a>,
-    scratch: PerThread<Scratch>,
+    desks: PerThread<Desk>,
     commits: Option<&'a GraphBuilder>,
     /// Newlines before, and column at, the next part of a blob that comes in parts.
     parts: Mutex<HashMap<ObjectId, (u64, u64)>>,
@@ -150,13 +178,12 @@ impl ObjectVisitor<'_> {
         let context = self.context;
         let gather = object.wanted && object.first;
         if gather {
-            context.progress.objects.fetch_add(1, Ordering::Relaxed);
-            context.progress.object_bytes.fetch_add(object.data.len() as u64, Ordering::Relaxed);
+            self.desks.get().count(context, object.data.len());
         }
         if object.kind == Kind::Commit
             && let Some(commits) = self.commits
         {
-            commits.add(&object.id.get(), object.data);
+            commits.add(object.id.bytes(), object.data);
         }
         if object.kind == Kind::Blob
             && let Some(format) = archive::sniff(object.data)
@@ -177,7 +204,7 @@ impl ObjectVisitor<'_> {
             return State::default();
         }
         let mut cuts = Cuts::default();
-        let state = look(&mut self.scratch.get(), &mut cuts);
+        let state = look(&mut self.desks.get().scratch, &mut cuts);
         if gather {
             let hits = context.scanner.finish(object.data, &state);
             if !hits.is_empty() || !cuts.0.is_empty() {

@@ -86,7 +86,15 @@ pub struct Reader<'a, T, F: FnMut(RawEntry<'_>, &mut Vec<(u32, T)>)> {
 impl<'a, T: Copy, F: FnMut(RawEntry<'_>, &mut Vec<(u32, T)>)> Reader<'a, T, F> {
     /// Reads `data`; `new` looks at entries and keeps what matters.
     pub fn new(data: &'a [u8], width: usize, new: F) -> Self {
-        Self { data, width, known: Known { bounds: vec![0], items: Vec::new() }, new }
+        Self::into(data, width, Known::default(), new)
+    }
+
+    /// The same, with the memory of something that was known.
+    pub fn into(data: &'a [u8], width: usize, mut known: Known<T>, new: F) -> Self {
+        known.bounds.clear();
+        known.bounds.push(0);
+        known.items.clear();
+        Self { data, width, known, new }
     }
 
     /// Reads all entries one by one; what is known of the tree, and whether it could be read to its end.

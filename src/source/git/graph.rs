@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -16,18 +16,19 @@ use super::store::ObjectStore;
 use super::walk::{Kind, Kinds, Object, Segment, Visitor, WalkOptions};
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
+use crate::per_thread::PerThread;
 
 /// Collects commits.
 #[derive(Debug)]
 pub struct GraphBuilder {
     width: usize,
-    rows: Mutex<Rows>,
+    /// Of each thread: raw ids in the order of arrival, the same one perhaps several times, and what those commits say.
+    met: PerThread<(Vec<u8>, Rows)>,
 }
 
-/// Commits in the order of arrival, flat.
-#[derive(Debug)]
+/// What commits say, flat.
+#[derive(Debug, Default)]
 struct Rows {
-    ids: IdTable,
     /// Root trees, `width` bytes each; zeros where the header is broken.
     trees: Vec<u8>,
     times: Vec<i64>,
@@ -36,42 +37,54 @@ struct Rows {
     parent_ends: Vec<u32>,
 }
 
+impl Rows {
+    fn push(&mut self, width: usize, tree: &[u8], time: i64) {
+        self.trees.extend_from_slice(tree);
+        self.times.push(time);
+        self.parent_ends.push((self.parents.len() / width) as u32);
+    }
+
+    /// Where the parents of a row stand, in ids.
+    fn parents(&self, row: u32) -> Range<usize> {
+        let end = |row: u32| self.parent_ends[row as usize] as usize;
+        row.checked_sub(1).map_or(0, end)..end(row)
+    }
+}
+
 impl GraphBuilder {
     /// For ids of `width` bytes (20 or 32).
     pub fn new(width: usize) -> Self {
-        let rows = Rows {
-            ids: IdTable::new(width),
-            trees: Vec::new(),
-            times: Vec::new(),
-            parents: Vec::new(),
-            parent_ends: Vec::new(),
-        };
-        Self { width, rows: Mutex::new(rows) }
+        Self { width, met: PerThread::default() }
     }
 
-    /// Adds a commit; the same one may come several times.
-    pub fn add(&self, id: &ObjectId, data: &[u8]) {
-        let header = commit::header(data, self.width);
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if !rows.ids.insert(id.as_bytes()).1 {
+    /// Adds a commit; the same one may come several times. Ids of another width are passed over.
+    pub fn add(&self, id: &[u8], data: &[u8]) {
+        if id.len() != self.width {
             return;
         }
-        match header.tree {
-            Some(tree) => rows.trees.extend_from_slice(tree.as_bytes()),
-            None => rows.trees.extend(std::iter::repeat_n(0, self.width)),
-        }
-        rows.times.push(header.time);
+        let header = commit::header(data, self.width);
+        let (ids, rows) = &mut *self.met.get();
+        ids.extend_from_slice(id);
         for parent in &header.parents {
             rows.parents.extend_from_slice(parent.as_bytes());
         }
-        let end = (rows.parents.len() / self.width) as u32;
-        rows.parent_ends.push(end);
+        let none = [0; 32];
+        rows.push(self.width, header.tree.as_ref().map_or(&none[..self.width], ObjectId::as_bytes), header.time);
     }
 
     /// Puts everything in order.
     pub fn finish(self, shallow: &IdTable, notes: &Notes) -> Graph {
-        let rows = self.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Graph::from_rows(rows, self.width, shallow, notes)
+        let (width, met) = (self.width, self.met.into_all());
+        let (mut ids, mut all) = (IdTable::new(width), Rows::default());
+        ids.reserve(met.iter().map(|(_, rows)| rows.times.len()).sum());
+        for (own, rows) in met {
+            for (row, _) in own.chunks_exact(width).enumerate().filter(|(_, id)| ids.insert(id).1) {
+                let parents = rows.parents(row as u32);
+                all.parents.extend_from_slice(&rows.parents[parents.start * width..parents.end * width]);
+                all.push(width, &rows.trees[row * width..][..width], rows.times[row]);
+            }
+        }
+        Graph::from_rows(ids, &all, shallow, notes)
     }
 }
 
@@ -81,7 +94,7 @@ impl Visitor for GraphBuilder {
 
     fn whole(&self, object: Object<'_>, _: bool) {
         if object.kind == Kind::Commit {
-            self.add(&object.id.get(), object.data);
+            self.add(object.id.bytes(), object.data);
         }
     }
 
@@ -116,16 +129,11 @@ impl Graph {
         builder.finish(shallow, notes)
     }
 
-    fn from_rows(rows: Rows, width: usize, shallow: &IdTable, notes: &Notes) -> Self {
-        let count = rows.times.len();
-        let row_id = |row: u32| rows.ids.bytes(row);
+    fn from_rows(ids: IdTable, rows: &Rows, shallow: &IdTable, notes: &Notes) -> Self {
+        let (count, width) = (rows.times.len(), ids.width());
         // Each look waits for memory: all at once.
-        let known: Vec<Option<u32>> = rows.parents.par_chunks_exact(width).map(|id| rows.ids.get(id)).collect();
-        let row_parents = |row: u32| {
-            let start = if row == 0 { 0 } else { rows.parent_ends[row as usize - 1] as usize };
-            start..rows.parent_ends[row as usize] as usize
-        };
-        let order = topological(&rows, |row| known[row_parents(row)].iter().flatten().copied());
+        let known: Vec<Option<u32>> = rows.parents.par_chunks_exact(width).map(|id| ids.get(id)).collect();
+        let order = topological(&ids, &rows.times, |row| known[rows.parents(row)].iter().flatten().copied());
         let mut position = vec![0u32; count];
         for (at, row) in order.iter().enumerate() {
             position[*row as usize] = at as u32;
@@ -143,16 +151,16 @@ impl Graph {
         for row in order.iter().copied() {
             graph.trees.extend_from_slice(&rows.trees[row as usize * width..][..width]);
             graph.times.push(rows.times[row as usize]);
-            let is_shallow = shallow.get(row_id(row)).is_some();
+            let is_shallow = shallow.get(ids.bytes(row)).is_some();
             let mut cut = is_shallow;
-            for at in row_parents(row) {
+            for at in rows.parents(row) {
                 match known[at] {
                     Some(parent) => graph.parents.push(position[parent as usize]),
                     None => {
                         cut = true;
                         if !is_shallow {
                             let parent = &rows.parents[at * width..][..width];
-                            let detail = format!("the parent commit of {} is not here", hex(row_id(row)));
+                            let detail = format!("the parent commit of {} is not here", hex(ids.bytes(row)));
                             notes.add(NoteKind::GitMissing, hex(parent), detail);
                         }
                     }
@@ -161,7 +169,7 @@ impl Graph {
             graph.parent_ends.push(graph.parents.len() as u32);
             graph.cut.push(cut);
         }
-        (graph.ids, graph.rows, graph.positions) = (rows.ids, order, position);
+        (graph.ids, graph.rows, graph.positions) = (ids, order, position);
         graph
     }
 
@@ -250,10 +258,10 @@ impl Graph {
 }
 
 /// Rows in topological order: of those whose parents are placed always the oldest next, equal dates by id.
-fn topological<P: Iterator<Item = u32>>(rows: &Rows, parents: impl Fn(u32) -> P) -> Vec<u32> {
-    let count = rows.times.len();
+fn topological<P: Iterator<Item = u32>>(ids: &IdTable, times: &[i64], parents: impl Fn(u32) -> P) -> Vec<u32> {
+    let count = times.len();
     let mut by_date: Vec<u32> = (0..count as u32).collect();
-    by_date.sort_unstable_by_key(|row| (rows.times[*row as usize], rows.ids.bytes(*row)));
+    by_date.sort_unstable_by_key(|row| (times[*row as usize], ids.bytes(*row)));
     let mut rank = vec![0u32; count];
     for (at, row) in by_date.iter().enumerate() {
         rank[*row as usize] = at as u32;
@@ -312,8 +320,8 @@ mod tests {
             let parents: String = parents.iter().map(|p| format!("parent {}\n", id(*p))).collect();
             let data =
                 format!("tree {}\n{parents}author x <y> 1 +0000\ncommitter x <y> {time} +0000\n\nm", id(n + 1000));
-            builder.add(&id(*n), data.as_bytes());
-            builder.add(&id(*n), data.as_bytes());
+            builder.add(id(*n).as_bytes(), data.as_bytes());
+            builder.add(id(*n).as_bytes(), data.as_bytes());
         }
         let mut cut = IdTable::new(20);
         for n in shallow {

@@ -1,7 +1,7 @@
 //! Zlib streams of objects: whole into a buffer of known size, the first bytes of one, or a long one in pieces.
 //!
-//! Contract: any input is safe; a stream counts only if its size is the declared one and its Adler-32 fits. Nothing is
-//! allocated here except the state of the decoders.
+//! Contract: any input is safe; a stream counts only if its size is the declared one and its Adler-32 fits, unless the caller has a
+//! better sum of it. Nothing is allocated here except the state of the decoders.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::{DecompressionError, Decompressor};
@@ -31,6 +31,13 @@ impl Default for Inflater {
     }
 }
 
+/// The deflate stream inside of a zlib stream (RFC 1950): behind a head that needs no dictionary.
+fn inner(input: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = input.split_first_chunk()?;
+    let [method, flags] = *head;
+    (method & 0x0f == 8 && flags & 0x20 == 0 && u16::from_be_bytes(*head) % 31 == 0).then_some(rest)
+}
+
 /// Whether the first block of a stream has the fixed codes (RFC 1951, 3.2.3, behind the two bytes of RFC 1950).
 fn begins_fixed(input: &[u8]) -> bool {
     input.get(2).is_some_and(|head| head >> 1 & 3 == 1)
@@ -40,10 +47,26 @@ impl Inflater {
     /// Inflates a whole stream of `size` bytes into `out`, which becomes exactly as long. Bytes behind the stream are
     /// not looked at. `out` should have room for `size + SLACK` bytes; less is slower.
     pub fn whole(&mut self, input: &[u8], out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
+        self.inflate(input, out, size, |decoder, out| decoder.zlib_decompress(input, out))
+    }
+
+    /// The same for a stream whose compressed bytes were held against a sum: that of its content is not looked at.
+    pub fn summed(&mut self, input: &[u8], out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
+        let Some(stream) = inner(input) else { return self.whole(input, out, size) };
+        self.inflate(input, out, size, |decoder, out| decoder.deflate_decompress(stream, out))
+    }
+
+    #[inline]
+    fn inflate(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        size: usize,
+        decode: impl FnOnce(&mut Decompressor, &mut [u8]) -> Result<usize, DecompressionError>,
+    ) -> Result<(), &'static str> {
         let room = (size + SLACK).min(out.capacity()).max(size);
         out.resize(room, 0);
-        let decoder = if begins_fixed(input) { &mut self.fixed } else { &mut self.whole };
-        let done = decoder.zlib_decompress(input, out);
+        let done = decode(if begins_fixed(input) { &mut self.fixed } else { &mut self.whole }, out);
         let result = match done {
             Ok(n) if n == size => Ok(()),
             Ok(_) => Err("size is not the declared one"),
@@ -143,6 +166,23 @@ mod tests {
         *packed.last_mut().unwrap() ^= 1;
         assert!(inflater.whole(&packed, &mut out, 5000).is_err());
         assert!(out.is_empty(), "nothing is left of a damaged object");
+    }
+
+    #[test]
+    fn a_summed_stream_needs_the_exact_size() {
+        let content = text(5000);
+        let mut packed = deflate(&content);
+        let mut inflater = Inflater::default();
+        let mut out = Vec::new();
+        inflater.summed(&packed, &mut out, 5000).unwrap();
+        assert_eq!(out, content);
+        assert!(inflater.summed(&packed, &mut out, 4999).is_err());
+        assert!(inflater.summed(&packed, &mut out, 5001).is_err());
+        assert!(inflater.summed(&packed[..packed.len() / 2], &mut out, 5000).is_err());
+        *packed.last_mut().unwrap() ^= 1;
+        inflater.summed(&packed, &mut out, 5000).unwrap();
+        packed[1] ^= 1;
+        assert!(inflater.summed(&packed, &mut out, 5000).is_err(), "the head is wrong");
     }
 
     #[test]

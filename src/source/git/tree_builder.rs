@@ -37,6 +37,8 @@ struct Desk {
     names: HashMap<Arc<[u8]>, u32, QuickState>,
     /// Tickets that are left of the last block.
     tickets: Range<u32>,
+    /// Memory for what is known of a tree that nothing is built from.
+    spare: Known<Entry>,
     /// Subtrees named lately, by their hash: where trees are not stored as deltas, each names those of the one before again.
     recent: Vec<Recent>,
 }
@@ -149,18 +151,33 @@ impl<'a> TreeBuilder<'a> {
         }
     }
 
-    /// Reads a tree, given the one that it is a delta of and what is known of that, and stores what was read.
-    fn tree(&self, object: &Object<'_>, base: Option<(&Known<Entry>, &[Segment])>) -> Known<Entry> {
+    /// Reads a tree, given the one that it is a delta of and what is known of that, and stores what was read. What is known of it is
+    /// returned if something is built from it.
+    fn tree(&self, object: &Object<'_>, base: Option<(&Known<Entry>, &[Segment])>, has_children: bool) -> Known<Entry> {
+        if object.kind != Kind::Tree {
+            return Known::default();
+        }
         object.id.prefetch();
         let desk = &mut *self.desks.get();
-        let reader = Reader::new(object.data, self.width, |entry, items: &mut _| self.new_entry(desk, entry, items));
+        let memory = if has_children { Known::default() } else { std::mem::take(&mut desk.spare) };
+        let new = |entry: RawEntry<'_>, items: &mut _| self.new_entry(desk, entry, items);
+        let reader = Reader::into(object.data, self.width, memory, new);
         let (known, whole) = match base {
             Some((base, segments)) => reader.delta(base, segments),
             None => reader.whole(),
         };
-        if !object.first {
+        if object.first {
+            self.store(desk, object, &known, whole);
+        }
+        if has_children {
             return known;
         }
+        desk.spare = known;
+        Known::default()
+    }
+
+    /// Stores what was read of a tree.
+    fn store(&self, desk: &mut Desk, object: &Object<'_>, known: &Known<Entry>, whole: bool) {
         if !whole {
             self.notes.add(NoteKind::GitDamaged, object.id.get().to_string(), "the tree cannot be read to its end");
         }
@@ -170,7 +187,6 @@ impl<'a> TreeBuilder<'a> {
         met.rows.push(desk.ends.len() as u32);
         desk.entries.extend(known.items.iter().map(|(_, entry)| *entry));
         desk.ends.push(desk.entries.len());
-        known
     }
 }
 
@@ -238,14 +254,11 @@ impl Visitor for TreeBuilder<'_> {
     type State = Known<Entry>;
 
     fn whole(&self, object: Object<'_>, has_children: bool) -> Known<Entry> {
-        let known = if object.kind == Kind::Tree { self.tree(&object, None) } else { Known::default() };
-        if has_children { known } else { Known::default() }
+        self.tree(&object, None, has_children)
     }
 
     fn delta(&self, object: Object<'_>, base: &Known<Entry>, segments: &[Segment], has_children: bool) -> Known<Entry> {
-        let base = Some((base, segments));
-        let known = if object.kind == Kind::Tree { self.tree(&object, base) } else { Known::default() };
-        if has_children { known } else { Known::default() }
+        self.tree(&object, Some((base, segments)), has_children)
     }
 
     fn part(&self, _: ObjectId, _: &[u8], _: u64, _: bool) {}

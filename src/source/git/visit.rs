@@ -33,9 +33,9 @@ impl<'a, V: Visitor> Walker<'a, V> {
         node: u32,
         base: &[u8],
     ) -> Result<Buffer<'s>, Stop> {
-        let (size, packed) = self.packed(desk, node)?;
+        let (size, packed, summed) = self.packed(desk, node)?;
         let mut delta = self.buffer(desk, size, base.len() as u64)?;
-        desk.inflater.whole(packed, &mut delta.bytes, size as usize)?;
+        desk.inflate(packed, summed, &mut delta.bytes, size as usize)?;
         let header = delta::header(&delta).ok_or("delta has no header")?;
         self.make(desk, header.result)?;
         if header.result > TRUSTED && !delta::fits(&delta, header) {
@@ -56,8 +56,8 @@ impl<'a, V: Visitor> Walker<'a, V> {
         usize::try_from(room).ok().and_then(|room| desk.spare.take(room)).ok_or(Stop::Memory)
     }
 
-    /// Declared size and compressed bytes of the entry of a node in a pack.
-    fn packed(&self, desk: &mut Desk<'_, V::State>, node: u32) -> Result<(u64, &'a [u8]), Stop> {
+    /// Declared size and compressed bytes of the entry of a node in a pack, and whether their CRC-32 fits.
+    fn packed(&self, desk: &mut Desk<'_, V::State>, node: u32) -> Result<(u64, &'a [u8], bool), Stop> {
         let Some((number, offset, end, crc)) = self.forest.entry(node) else {
             return Err("not in a pack".into());
         };
@@ -69,7 +69,8 @@ impl<'a, V: Visitor> Walker<'a, V> {
         if desk.read >= TOUCHED {
             pack.touch(std::mem::take(&mut desk.read));
         }
-        if crc.is_some_and(|crc| crc != crc32fast::hash(raw)) {
+        let summed = crc.map(|crc| crc == crc32fast::hash(raw));
+        if summed == Some(false) {
             // Shown all the same if it can be decoded: better to look at too much.
             let fault = Fault::Damaged("CRC-32 of the entry does not fit");
             self.store.report(Place::Pack(number, offset), self.forest.id(self.store, node), fault, true);
@@ -79,7 +80,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             return Err("declared size is not plausible".into());
         }
         let shown = (end as usize + SLACK_IN).min(entries.len());
-        Ok((entry.size, entries.get(entry.data..shown).unwrap_or_default()))
+        Ok((entry.size, entries.get(entry.data..shown).unwrap_or_default(), summed == Some(true)))
     }
 
     /// Visits a root. `offer` says whether it may be put off for lack of memory.
@@ -98,7 +99,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
 
     /// Visits a root in a pack.
     fn packed_root<'s>(&'s self, desk: &mut Desk<'s, V::State>, node: u32) -> Result<(), Stop> {
-        let (size, packed) = self.packed(desk, node)?;
+        let (size, packed, summed) = self.packed(desk, node)?;
         let Place::Pack(number, offset) = self.forest.place(node) else { return Ok(()) };
         let Stored::Whole(kind) = self.store.packs[number].entry(offset)?.stored else {
             return Err("delta without a base".into());
@@ -107,7 +108,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             return self.stream(desk, node, packed, size, 0);
         }
         let mut data = self.buffer(desk, size, 0)?;
-        desk.inflater.whole(packed, &mut data.bytes, size as usize)?;
+        desk.inflate(packed, summed, &mut data.bytes, size as usize)?;
         self.show(desk, node, kind, data, None);
         Ok(())
     }

@@ -159,9 +159,13 @@ impl ObjectStore {
     pub fn walk<V: Visitor>(&self, kinds: Kinds, want: Want<'_>, visitor: &V, options: &WalkOptions) -> Walked {
         let Some(forest) = self.forest() else { return Walked::default() };
         // All pages of all packs were touched for the heads of their entries.
-        let let_go = || self.packs.iter().for_each(Pack::let_go);
-        let (plan, ()) = rayon::join(|| Plan::new(self, forest, kinds, want), let_go);
+        let (plan, ()) = rayon::join(|| Plan::new(self, forest, kinds, want), || self.let_go());
         Walker::new(self, forest, &plan, kinds, visitor, options).run()
+    }
+
+    /// Lets go of the pages of all packs, which are read again when they are needed.
+    pub fn let_go(&self) {
+        self.packs.iter().for_each(Pack::let_go);
     }
 
     /// All entries and their links, built on first use. A store too large for that is reported.
