@@ -37,8 +37,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(literal: &Literal, number: u16, known: &Known) -> Self {
-        let back = known.rarest(&literal.folded);
+    fn new(literal: &Literal, number: u16, back: usize) -> Self {
         let at = |text: &[u8]| {
             let mut four = [0; 4];
             four.iter_mut().zip(&text[back..]).for_each(|(to, from)| *to = *from);
@@ -78,7 +77,9 @@ impl Table {
     const BITS: u32 = 13;
 
     pub(super) fn new(literals: &[Literal], known: &Known) -> Self {
-        let entries = literals.iter().enumerate().map(|(i, literal)| Entry::new(literal, i as u16, known));
+        let folded: Vec<&[u8]> = literals.iter().map(|literal| literal.folded.as_slice()).collect();
+        let places = known.places(&folded).into_iter().enumerate();
+        let entries = literals.iter().zip(places).map(|(literal, (i, back))| Entry::new(literal, i as u16, back));
         let (mut entries, tiny): (Vec<Entry>, Vec<Entry>) = entries.partition(|entry| entry.bytes() >= 3);
         entries.sort_by_key(|e| Self::slot(e.value));
         let starts = (0..=1 << Self::BITS).map(|s| entries.partition_point(|e| Self::slot(e.value) < s) as u16);
