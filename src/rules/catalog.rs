@@ -179,8 +179,11 @@ impl Catalog {
             .map(|(_, f)| f)
             .collect();
         // Parsing some hundred patterns is most of a start: all cores share it.
-        let compiled: Vec<_> =
-            used.par_iter().map(|(text, file)| (text, file, compile_file(text, file, selection))).collect();
+        let compiled: Vec<_> = used
+            .par_iter()
+            .with_max_len(4)
+            .map(|(text, file)| (text, file, compile_file(text, file, selection)))
+            .collect();
         for (text, file, (tokens, more)) in compiled {
             faults.extend(more);
             catalog.add(text, file, tokens, &mut faults);

@@ -26,7 +26,8 @@ impl ObjectStore {
             inflater.whole(packed, out, size).ok()?;
             Some(entry.size)
         };
-        let nodes = (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).map_init(desk, inflate);
+        let nodes =
+            (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).with_max_len(1 << 14).map_init(desk, inflate);
         let add = |a: Walked, b: Walked| Walked { objects: a.objects + b.objects, bytes: a.bytes + b.bytes };
         nodes.flatten().map(|bytes| Walked { objects: 1, bytes }).reduce(Walked::default, add)
     }

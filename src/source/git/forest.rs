@@ -59,11 +59,11 @@ impl Packed {
         }
         // An offset outside of the pack becomes its end, where reading an entry fails.
         let key = |i: u32| pack.index.offset(i).map_or(end, |offset| offset.min(end)) << bits | u64::from(i);
-        let mut keys: Vec<u64> = (0..count).into_par_iter().map(key).collect();
+        let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(1 << 14).map(key).collect();
         keys.par_sort_unstable();
         // An index that was built here has the sums of what was read.
         let crc = |key: &u64| if pack.built { None } else { pack.index.crc((*key & ((1 << bits) - 1)) as u32) };
-        let crcs = keys.par_iter().map(crc).collect();
+        let crcs = keys.par_iter().with_max_len(1 << 14).map(crc).collect();
         Ok(Self { keys, crcs, bits, end })
     }
 
@@ -153,7 +153,7 @@ impl Forest {
             let range = self.starts[number] as usize..self.starts[number + 1] as usize;
             let bases = base[range.clone()].par_chunks_mut(CHUNK);
             let kinds = kind[range].par_chunks_mut(CHUNK);
-            bases.zip(kinds).enumerate().for_each(|(chunk, (bases, kinds))| {
+            bases.zip(kinds).enumerate().with_max_len(1).for_each(|(chunk, (bases, kinds))| {
                 let entries = store.packs[number].entries();
                 for (i, (base, kind)) in bases.iter_mut().zip(kinds).enumerate() {
                     let i = chunk * CHUNK + i;
@@ -231,7 +231,7 @@ impl Forest {
             return;
         }
         let found: Vec<(usize, u32)> =
-            (0..=255u8).into_par_iter().flat_map_iter(|first| duplicates(store, first)).collect();
+            (0..=255u8).into_par_iter().with_max_len(4).flat_map_iter(|first| duplicates(store, first)).collect();
         for (list, position) in found {
             let node = if list < self.packs.len() {
                 let offset = store.packs[list].index.offset(position).unwrap_or(u64::MAX).min(self.packs[list].end);

@@ -132,7 +132,8 @@ impl Graph {
     fn from_rows(ids: IdTable, rows: &Rows, shallow: &IdTable, notes: &Notes) -> Self {
         let (count, width) = (rows.times.len(), ids.width());
         // Each look waits for memory: all at once.
-        let known: Vec<Option<u32>> = rows.parents.par_chunks_exact(width).map(|id| ids.get(id)).collect();
+        let known: Vec<Option<u32>> =
+            rows.parents.par_chunks_exact(width).with_max_len(1 << 12).map(|id| ids.get(id)).collect();
         let order = topological(&ids, &rows.times, |row| known[rows.parents(row)].iter().flatten().copied());
         let mut position = vec![0u32; count];
         for (at, row) in order.iter().enumerate() {

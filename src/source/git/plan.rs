@@ -47,7 +47,8 @@ impl Plan {
             let asked = || want.is_none_or(|want| forest.id(store, node).is_some_and(|id| want(&id)));
             if right && asked() { WANTED } else { 0 }
         };
-        let mut flags: Vec<u8> = (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).map(wanted).collect();
+        let mut flags: Vec<u8> =
+            (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).with_max_len(1 << 14).map(wanted).collect();
         for node in 0..forest.nodes() {
             if flags[node as usize] & WANTED != 0 && !forest.is_duplicate(node) {
                 let mut at = node;

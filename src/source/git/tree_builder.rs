@@ -98,7 +98,7 @@ impl<'a> TreeBuilder<'a> {
         let unseen = AtomicU32::new(seen);
         let number =
             |met: Vec<(u32, Met)>| Shard::number(IdTable::keyed(self.width, self.key), &met, &unseen, &tickets);
-        let shards: Vec<Shard> = met.into_par_iter().map(number).collect();
+        let shards: Vec<Shard> = met.into_par_iter().with_max_len(1).map(number).collect();
         let mut trees = Trees { key: self.key, shards, seen, bound: unseen.into_inner(), ..Trees::default() };
         let (mut names, mut first) = (Names::default(), 0);
         for mut desk in desks {
@@ -109,7 +109,10 @@ impl<'a> TreeBuilder<'a> {
                     entry.target = tickets.get(ticket as usize).map_or(0, |number| number.load(Ordering::Relaxed));
                 }
             };
-            desk.entries.par_chunks_mut(1 << 12).for_each(|entries| entries.iter_mut().for_each(exchange));
+            desk.entries
+                .par_chunks_mut(1 << 12)
+                .with_max_len(4)
+                .for_each(|entries| entries.iter_mut().for_each(exchange));
             let next = first + desk.ends.len() as u32;
             trees.lists.push(List { first, entries: desk.entries, ends: desk.ends });
             first = next;
