@@ -54,6 +54,8 @@ pub struct Literal {
     pub after: usize,
     /// Whether any of its rules looks at binary files.
     pub binary: bool,
+    /// Whether no rule looks further than one byte behind the next newline.
+    pub line: bool,
 }
 
 /// The search and what its literals stand for.
@@ -78,6 +80,8 @@ pub struct Extent {
     pub before: u32,
     /// How far after the start of the literal any of its rules looks, counting context.
     pub after: u32,
+    /// Whether no rule looks further than one byte behind the next newline.
+    pub line: bool,
 }
 
 impl Anchors {
@@ -97,6 +101,7 @@ impl Anchors {
                     before: 0,
                     after: 0,
                     binary: false,
+                    line: true,
                 });
                 if !near && !literal.exact.iter().any(|e| e == cut) {
                     literal.exact.push(cut.to_vec());
@@ -107,6 +112,7 @@ impl Anchors {
                 let reach = if near { text.len() + rule.reach } else { rule.reach.max(text.len()) };
                 literal.after = literal.after.max(reach + 1);
                 literal.binary |= rule.binary;
+                literal.line &= rule.line;
             }
         }
         let mut literals: Vec<Literal> = by_text.into_values().collect();
@@ -118,8 +124,12 @@ impl Anchors {
         let longest = literals.iter().map(|l| l.folded.len()).max().unwrap_or(1);
         let known = Known::new();
         let table = Table::new(&literals, &known);
-        let extent =
-            |l: &Literal| Extent { len: l.folded.len() as u32, before: l.before as u32, after: l.after as u32 };
+        let extent = |l: &Literal| Extent {
+            len: l.folded.len() as u32,
+            before: l.before as u32,
+            after: l.after as u32,
+            line: l.line,
+        };
         let extents = literals.iter().map(extent).collect();
         let deepest = table.all().map(|e| usize::from(e.back)).max().unwrap_or(0);
         let looked_for = table.all().map(|e| (literals[usize::from(e.literal)].folded.as_slice(), usize::from(e.back)));

@@ -1,7 +1,8 @@
 //! From an anchor to a match: run the rule's pattern in its window, then checksum, structure and noise.
 //!
 //! Contract: the outcome depends on nothing but the bytes in `[at - before, at + after)` of the literal (see
-//! [`Literal`](super::anchors::Literal)), clipped at the edges of the text. The delta-aware scan rests on that.
+//! [`Literal`](super::anchors::Literal)), clipped at the edges of the text, and if all its rules are [`TokenRule::line`]s on none
+//! behind the first newline but one. The delta-aware scan rests on that.
 
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, meta};
@@ -98,8 +99,17 @@ fn evaluate_rule(
         return;
     }
     let after_word = if used.near { at + literal.len() } else { at };
+    let anchored = !used.near && rule.before == 0;
+    if anchored && rule.boundary && !is_boundary(text, at) {
+        return;
+    }
     let from = at.saturating_sub(rule.before);
-    let to = (after_word + rule.reach).min(text.len());
+    let mut to = (after_word + rule.reach).min(text.len());
+    if rule.line
+        && let Some(line) = memchr::memchr(b'\n', &text[at..to])
+    {
+        to = at + line + 1;
+    }
     if rule.needs.is_some_and(|b| memchr::memchr(b, &text[from..to]).is_none()) {
         return;
     }
@@ -108,7 +118,6 @@ fn evaluate_rule(
     // What lies outside of the window may be seen for `\b`, but one byte only: the delta-aware scan counts on it.
     let view = &text[from.saturating_sub(1)..(to + 1).min(text.len())];
     let base = from.saturating_sub(1);
-    let anchored = !used.near && rule.before == 0;
     let mut from = from;
     while from < to {
         let mode = if anchored { Anchored::Yes } else { Anchored::No };
@@ -127,6 +136,13 @@ fn evaluate_rule(
         let secret_end = captures.get_group(rule.secret_group).map_or(end, |g| g.end + base);
         from = secret_end.max(from + 1);
     }
+}
+
+/// Whether a word begins or ends here.
+fn is_boundary(text: &[u8], at: usize) -> bool {
+    let is_word =
+        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    is_word(at.checked_sub(1)) != is_word(Some(at))
 }
 
 /// Whether a letter stands right before, and case does not set it apart: `elastIC_API`, but not `myIcApi`.

@@ -121,7 +121,9 @@ impl Scanner {
                 let left =
                     at >= copy.start + extent.before as usize || copy.start == 0 && copy.base == 0 && at >= copy.start;
                 let to_the_end = copy.end == text.len() && copy.base + (copy.end - copy.start) == base.len;
-                left && (at + extent.after as usize <= copy.end || to_the_end)
+                // The newline, and one byte of context behind it.
+                let line = || extent.line && memchr::memchr(b'\n', &text[at..copy.end - 1]).is_some();
+                left && (at + extent.after as usize <= copy.end || to_the_end || line())
             });
             let Some(copy) = inherited else {
                 candidate::evaluate(&self.catalog, &self.anchors, text, binary, anchor, scratch, &mut state.matches);

@@ -96,6 +96,10 @@ pub struct TokenRule {
     regex: OnceLock<meta::Regex>,
     /// A byte that stands in every match and in no anchor: where it is not, the pattern need not be tried.
     pub needs: Option<u8>,
+    /// Whether every match begins at a boundary of a word.
+    pub boundary: bool,
+    /// Whether every match begins with the anchor, and has a newline at most as its last byte: it depends on the rest of the line alone.
+    pub line: bool,
     /// Names of the pattern's groups, by index.
     pub groups: Vec<Option<String>>,
     /// Index of the group that is the secret; 0 for the whole match.
@@ -324,6 +328,8 @@ fn compile(issuer: &str, token: &Token) -> Result<TokenRule, TokenFault> {
         pattern: token.regex.get_ref().clone(),
         regex: OnceLock::new(),
         needs,
+        boundary: super::needed::boundary(&hir),
+        line: anchored && token.before == 0 && super::needed::line(&hir),
         secret_group,
         body_group: group("body").unwrap_or(secret_group),
         encrypted_group: group("encrypted"),
