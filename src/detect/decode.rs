@@ -69,7 +69,8 @@ pub fn each(text: &[u8], blocks: &Blocks, found: &mut dyn FnMut(Decoded), cut: &
 /// such a line may have been joined with others before.
 fn touches_run(text: &[u8], lines: Range<usize>, change: Range<usize>) -> bool {
     let between = |b: &&u8| is_blank(**b) || **b == b'=';
-    let run = |b: &&u8| is_base64(**b);
+    // In a line that may have been joined with others nothing else stands, but `=` anywhere; then no run of it was looked at alone.
+    let run = |b: &&u8| is_base64(**b) || **b == b'=';
     let left = text[lines.start..change.start].iter().rev();
     let left_gap = left.clone().take_while(between).count();
     let left_run = left.skip(left_gap).take(MIN_RUN).take_while(run).count();

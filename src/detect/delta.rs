@@ -368,6 +368,20 @@ regex = '<<KEY(?<secret>[\sA-Za-z0-9]{40,400})KEY>>'
         (text, segments)
     }
 
+    #[test]
+    fn a_run_in_a_line_that_leaves_its_block_is_looked_at() {
+        let (scanner, mut scratch, mut cuts) = (scanner(), Scratch::default(), Cuts::default());
+        let (_, rule) = scanner.catalog().find("t.anchored").unwrap();
+        let line = [b"abcdefghijklmnop=".as_slice(), crate::secret::hex(&decent(rule, 1, false)).as_bytes()].concat();
+        let base = [STANDARD.encode([b'x'; 33]).as_bytes(), b"\n", &line].concat();
+        let known = scanner.root(&base, &mut scratch, &mut cuts);
+        assert!(known.decoded.is_empty(), "joined with the line before, it is no base64");
+        let copy = [Segment::Copy { start: 0, base: base.len() - line.len(), len: line.len() }];
+        let state = scanner.delta(&line, &known, &copy, &mut scratch, &mut cuts);
+        assert_eq!(state.decoded.len(), 1);
+        assert_eq!(state, scanner.root(&line, &mut scratch, &mut cuts));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
         #[test]
