@@ -174,17 +174,17 @@ fn is_tail(line: &[u8]) -> bool {
 fn base64_runs(text: &[u8], range: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
     let mut at = range.start;
     while let Some(mut run) = next_run(text, at..range.end) {
+        let promising = as_hex(&text[run.clone()]) || as_base64(&text[run.clone()]);
         let mut joined = None;
         if let Some(line) = pure_line(text, run.clone(), &range) {
-            (joined, run.end) = join_lines(text, line, range.end);
+            (joined, run.end) = join_lines(text, line, range.end, promising);
         }
         at = run.end + 1;
         if run.len() > MAX_BLOCK {
             cut("base64 run");
-            continue;
+        } else if promising {
+            decode_run(joined.as_deref().unwrap_or(&text[run.clone()]), &run, found, cut);
         }
-        let characters = joined.as_deref().unwrap_or(&text[run.clone()]);
-        decode_run(characters, &run, found, cut);
     }
 }
 
@@ -233,8 +233,8 @@ fn pure_line(text: &[u8], run: Range<usize>, limits: &Range<usize>) -> Option<Ra
     (whole && is_pure(&text[start..end])).then_some(start..end)
 }
 
-/// Joins pure lines from `line` on; gives the characters and where the last line ends.
-fn join_lines(text: &[u8], line: Range<usize>, limit: usize) -> (Option<Vec<u8>>, usize) {
+/// Joins pure lines from `line` on; gives the characters, if they are `wanted`, and where the last line ends.
+fn join_lines(text: &[u8], line: Range<usize>, limit: usize, wanted: bool) -> (Option<Vec<u8>>, usize) {
     let first_end = line.start + text[line.clone()].trim_ascii_end().len();
     let mut end = first_end;
     let mut joined: Option<Vec<u8>> = None;
@@ -242,17 +242,30 @@ fn join_lines(text: &[u8], line: Range<usize>, limit: usize) -> (Option<Vec<u8>>
     while next < limit {
         let stop = line_end(text, next).min(limit);
         let more = trim(&text[next..stop]);
-        if !is_pure(&text[next..stop]) && !is_tail(more) {
+        if !is_tail(more) {
             break;
         }
-        joined.get_or_insert_with(|| trim(&text[line.clone()]).to_vec()).extend_from_slice(more);
+        if wanted {
+            joined.get_or_insert_with(|| trim(&text[line.clone()]).to_vec()).extend_from_slice(more);
+        }
         end = next + text[next..stop].trim_ascii_end().len();
-        if !is_pure(&text[next..stop]) || more.ends_with(b"=") {
+        if more.len() < MIN_PURE || more.ends_with(b"=") {
             break;
         }
         next = stop + 1;
     }
     (joined, end)
+}
+
+/// Whether the first characters may be text or compressed data as hex. A path, an identifier or a hash is encoded by its characters;
+/// such a look tells nearly all of them apart.
+fn as_hex(characters: &[u8]) -> bool {
+    first_of_hex(characters).is_some_and(|first| promising(&first))
+}
+
+/// The same as base64.
+fn as_base64(characters: &[u8]) -> bool {
+    first_bytes(characters).is_some_and(|first| promising(&first))
 }
 
 fn decode_run(
@@ -269,20 +282,14 @@ fn decode_run(
     };
     let characters = characters.trim_ascii_end();
     let characters = characters.strip_suffix(b"==").or(characters.strip_suffix(b"=")).unwrap_or(characters);
-    // A path, an identifier or a hash is encoded by its characters; a first look at what some of them stand for tells nearly all apart.
-    let as_hex = first_of_hex(characters).is_some_and(|first| promising(&first));
-    let as_base64 = first_bytes(characters).is_some_and(|first| promising(&first));
-    if !as_hex && !as_base64 {
-        return;
-    }
     if characters.len().is_multiple_of(2) && characters.iter().all(u8::is_ascii_hexdigit) {
-        if let Some(bytes) = from_hex(characters).filter(|_| as_hex) {
+        if let Some(bytes) = from_hex(characters).filter(|_| as_hex(characters)) {
             emit("hex", bytes);
         }
         return;
     }
     let url_safe = characters.iter().any(|b| matches!(b, b'-' | b'_'));
-    if !as_base64 || url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
+    if !as_base64(characters) || url_safe && characters.iter().any(|b| matches!(b, b'+' | b'/')) {
         return;
     }
     let usable = &characters[..characters.len() - usize::from(characters.len() % 4 == 1)];

@@ -59,8 +59,17 @@ impl Packed {
         }
         // An offset outside of the pack becomes its end, where reading an entry fails.
         let key = |i: u32| pack.index.offset(i).map_or(end, |offset| offset.min(end)) << bits | u64::from(i);
-        let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(1 << 14).map(key).collect();
-        keys.par_sort_unstable();
+        let position = |raw: &[u8; 4]| u32::from_be_bytes(*raw).min(count.saturating_sub(1));
+        let ordered = |raw: &[[u8; 4]]| -> Vec<u64> {
+            raw.par_iter().with_max_len(1 << 14).map(|raw| key(position(raw))).collect()
+        };
+        let keys = pack.by_offset().map(ordered).filter(|keys| keys.is_sorted_by(|a, b| a < b));
+        // The keys are all there if none is repeated: each has another position.
+        let keys = keys.unwrap_or_else(|| {
+            let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(1 << 14).map(key).collect();
+            keys.par_sort_unstable();
+            keys
+        });
         // An index that was built here has the sums of what was read.
         let crc = |key: &u64| if pack.built { None } else { pack.index.crc((*key & ((1 << bits) - 1)) as u32) };
         let crcs = keys.par_iter().with_max_len(1 << 14).map(crc).collect();
