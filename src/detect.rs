@@ -14,6 +14,7 @@ pub mod finish;
 mod mask;
 pub mod noise;
 mod rare;
+mod run;
 pub mod structure;
 mod table;
 pub mod text;
@@ -51,20 +52,6 @@ pub struct State {
     decoded: Vec<Inner>,
 }
 
-impl State {
-    /// Nothing seen yet in a text of this kind and length.
-    fn new(kind: TextKind, len: usize, scratch: &mut Scratch) -> Self {
-        let Self { mut anchors, mut matches, mut decoded, .. } = std::mem::take(&mut scratch.spare);
-        anchors.clear();
-        matches.clear();
-        decoded.clear();
-        Self { kind: Some(kind), len, anchors, matches, decoded }
-    }
-}
-
-/// The memory of a state with room for more anchors is not kept: it would be held by one that has few.
-const MOST_SPARE: usize = 1 << 11;
-
 /// Hits inside one encoded run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inner {
@@ -99,13 +86,6 @@ impl Scanner {
         self.finish(text, &state)
     }
 
-    /// Takes back a state that nothing is built from, for its memory.
-    pub fn recycle(state: State, scratch: &mut Scratch) {
-        if state.anchors.capacity() <= MOST_SPARE {
-            scratch.spare = state;
-        }
-    }
-
     /// Looks at a whole text.
     pub fn root(&self, text: &[u8], scratch: &mut Scratch, cuts: &mut Cuts) -> State {
         self.whole(text, 0, scratch, cuts)
@@ -113,7 +93,7 @@ impl Scanner {
 
     fn whole(&self, text: &[u8], depth: usize, scratch: &mut Scratch, cuts: &mut Cuts) -> State {
         let kind = text::kind(text);
-        let mut state = State::new(kind, text.len(), scratch);
+        let mut state = State { kind: Some(kind), len: text.len(), ..State::default() };
         if let TextKind::Utf16Le | TextKind::Utf16Be = kind {
             self.utf16(text, kind, depth, &mut state, scratch, cuts);
             return state;

@@ -8,6 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
+/// Items of a long loop that a thread takes at once. Left to itself, rayon makes about two pieces of a loop for each thread, and in the
+/// end one thread waits while another works through the last of them.
+pub const SHARE: usize = 1 << 12;
+
 /// One `T` for each thread.
 #[derive(Debug)]
 pub struct PerThread<T>(Box<[CachePadded<Mutex<T>>]>);

@@ -50,8 +50,6 @@ impl Match {
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) stretches: super::delta::Stretches,
-    /// Memory for the next state.
-    pub(super) spare: super::State,
     caches: Vec<Option<(meta::Cache, Captures)>>,
 }
 

@@ -51,7 +51,7 @@ impl Scanner {
             scratch.stretches = stretches;
             return self.root(text, scratch, cuts);
         }
-        let mut state = State::new(kind, text.len(), scratch);
+        let mut state = State { kind: Some(kind), len: text.len(), ..State::default() };
         self.anchors_of(text, base, &stretches.copies, &stretches.gaps, &mut state);
         self.matches_of(text, base, &stretches.copies, kind == TextKind::Binary, &mut state, scratch);
         if kind == TextKind::Text {

@@ -1,7 +1,7 @@
 //! Which of 64 bytes are base64 characters, one bit each. Without a branch, since in most texts that would be a toss of a coin at each
 //! word.
 
-use super::decode::is_base64;
+use super::run::is_base64;
 
 /// The 64 bytes of a text from `at` on by `of`; those behind its end are none.
 #[inline(always)]

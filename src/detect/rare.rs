@@ -55,7 +55,7 @@ impl Known {
     }
 
     /// Where in each literal the four bytes begin that it is looked for by; 0 if it has no more. They are those that cost the search
-    /// least, given what it looks for anyway: of `acme-zqk`, `acme` if that is another literal.
+    /// least, given what it looks for anyway.
     pub(super) fn places(&self, literals: &[&[u8]]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..literals.len()).collect();
         // Those with the least choice first.

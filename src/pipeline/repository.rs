@@ -12,7 +12,7 @@ use super::sink::{TextSink, note_cuts};
 use super::target::ResolvedRepository;
 use super::{Context, Engine};
 use crate::detect::candidate::Scratch;
-use crate::detect::{Cuts, Scanner, State};
+use crate::detect::{Cuts, State};
 use crate::model::{NoteKind, ObjectId, PlaceKind};
 use crate::per_thread::PerThread;
 use crate::source::files::{self, FileTarget, WorkTree};
@@ -65,10 +65,7 @@ impl Context<'_> {
             &visitor,
             &options,
         );
-        let mut desks = visitor.desks.into_all();
-        desks.iter_mut().for_each(|desk| desk.tell(self));
-        // Freeing some hundred caches of patterns takes a while.
-        rayon::spawn(move || drop(desks));
+        visitor.desks.into_all().iter_mut().for_each(|desk| desk.tell(self));
         if store.is_partial() || target.repository.partial {
             let place = target.repository.git_dir.as_os_str().as_bytes();
             self.notes.add(NoteKind::GitPartial, place, "a partial clone: what was never fetched was not scanned");
@@ -177,16 +174,12 @@ impl ObjectVisitor<'_> {
     }
 
     /// Scans with `look`, and gathers what it finds if the object is wanted and new.
-    fn visit(
-        &self,
-        object: Object<'_>,
-        has_children: bool,
-        look: impl FnOnce(&mut Scratch, &mut Cuts) -> State,
-    ) -> State {
+    fn visit(&self, object: Object<'_>, look: impl FnOnce(&mut Scratch, &mut Cuts) -> State) -> State {
         let context = self.context;
         let gather = object.wanted && object.first;
+        let mut desk = self.desks.get();
         if gather {
-            self.desks.get().count(context, object.data.len());
+            desk.count(context, object.data.len());
         }
         if object.kind == Kind::Commit
             && let Some(commits) = self.commits
@@ -196,6 +189,7 @@ impl ObjectVisitor<'_> {
         if object.kind == Kind::Blob
             && let Some(format) = archive::sniff(object.data)
         {
+            drop(desk);
             if gather {
                 let origin = self.origin(object.id.get(), object.kind);
                 let limits = &context.request.limits;
@@ -212,7 +206,7 @@ impl ObjectVisitor<'_> {
             return State::default();
         }
         let mut cuts = Cuts::default();
-        let state = look(&mut self.desks.get().scratch, &mut cuts);
+        let state = look(&mut desk.scratch, &mut cuts);
         if gather {
             let hits = context.scanner.finish(object.data, &state);
             if !hits.is_empty() || !cuts.0.is_empty() {
@@ -221,23 +215,19 @@ impl ObjectVisitor<'_> {
                 context.collector.add(&origin, hits);
             }
         }
-        if has_children {
-            return state;
-        }
-        Scanner::recycle(state, &mut self.desks.get().scratch);
-        State::default()
+        state
     }
 }
 
 impl Visitor for ObjectVisitor<'_> {
     type State = State;
 
-    fn whole(&self, object: Object<'_>, has_children: bool) -> State {
-        self.visit(object, has_children, |scratch, cuts| self.context.scanner.root(object.data, scratch, cuts))
+    fn whole(&self, object: Object<'_>, _has_children: bool) -> State {
+        self.visit(object, |scratch, cuts| self.context.scanner.root(object.data, scratch, cuts))
     }
 
-    fn delta(&self, object: Object<'_>, base: &State, segments: &[Segment], has_children: bool) -> State {
-        self.visit(object, has_children, |scratch, cuts| match self.context.request.engine {
+    fn delta(&self, object: Object<'_>, base: &State, segments: &[Segment], _has_children: bool) -> State {
+        self.visit(object, |scratch, cuts| match self.context.request.engine {
             Engine::Delta => self.context.scanner.delta(object.data, base, segments, scratch, cuts),
             Engine::Full => self.context.scanner.root(object.data, scratch, cuts),
         })

@@ -90,6 +90,7 @@ mod tests {
         assert_eq!(needed(r"x://[@=]"), None);
         assert_eq!(needed(r"(?i)x://K-1"), Some('-'));
     }
+
     #[test]
     fn a_boundary_is_told() {
         let told = |pattern: &str| boundary(&parse(pattern).unwrap());

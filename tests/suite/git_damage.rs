@@ -101,30 +101,6 @@ fn every_cut_and_flip_of_an_index() {
     every_damage(&dir, &file(&dir, "idx"), &all);
 }
 
-/// A reverse index only says in which order entries stand, which is seen to be so or not.
-#[test]
-fn no_cut_or_flip_of_a_reverse_index_matters() {
-    let (_top, dir, all) = small(&["-c", "pack.writeReverseIndex=true"]);
-    let path = file(&dir, "rev");
-    let good = std::fs::read(&path).unwrap();
-    let positions = 12..12 + 4 * all.len();
-    let (first, second) = (positions.start, positions.start + 4);
-    let mut bad = vec![good.clone(); 3];
-    bad[0].copy_within(first..first + 4, second);
-    bad[1][positions.clone()].as_chunks_mut::<4>().0.reverse();
-    bad[2][positions].fill(0xff);
-    bad.extend((0..good.len()).map(|cut| good[..cut].to_vec()));
-    bad.extend((0..good.len() * 8).map(|bit| {
-        let mut bad = good.clone();
-        bad[bit / 8] ^= 1 << (bit % 8);
-        bad
-    }));
-    for (i, bad) in bad.iter().chain([&good]).enumerate() {
-        std::fs::write(&path, bad).unwrap();
-        assert!(!look(&dir, &all, &format!("case {i}")), "case {i} is noted");
-    }
-}
-
 /// An index made to mislead has a right checksum. It may give wrong names, but it hides nothing and breaks nothing.
 #[test]
 fn every_flip_of_an_index_with_a_right_checksum() {

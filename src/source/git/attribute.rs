@@ -25,6 +25,7 @@ use super::walk::{Kind, Kinds, WalkOptions};
 use super::worktree::IndexEntry;
 use crate::model::{CommitInfo, Exposure, NoteKind, ObjectId, PathBytes, PlaceKind};
 use crate::notes::Notes;
+use crate::per_thread::SHARE;
 
 /// Most places of one object that are kept.
 const PLACES: u32 = 10_000;
@@ -259,7 +260,7 @@ fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber])
         }
     }
     let roots: Vec<Option<TreeNumber>> =
-        graph.commits().into_par_iter().with_max_len(1 << 12).map(|commit| trees.find(graph.tree(commit))).collect();
+        graph.commits().into_par_iter().with_max_len(SHARE).map(|commit| trees.find(graph.tree(commit))).collect();
     let of_root = |root: &Option<TreeNumber>| root.map_or((EMPTY, true), |t| (of_tree[t as usize], holes[t as usize]));
     let (commits, commit_holes) = roots.iter().map(of_root).unzip();
     Presence { sets, trees: of_tree, roots, commits, holes: commit_holes }

@@ -86,11 +86,11 @@ pub struct Reader<'a, T, F: FnMut(RawEntry<'_>, &mut Vec<(u32, T)>)> {
 impl<'a, T: Copy, F: FnMut(RawEntry<'_>, &mut Vec<(u32, T)>)> Reader<'a, T, F> {
     /// Reads `data`; `new` looks at entries and keeps what matters.
     pub fn new(data: &'a [u8], width: usize, new: F) -> Self {
-        Self::into(data, width, Known::default(), new)
+        Self::reusing(Known::default(), data, width, new)
     }
 
     /// The same, with the memory of something that was known.
-    pub fn into(data: &'a [u8], width: usize, mut known: Known<T>, new: F) -> Self {
+    pub fn reusing(mut known: Known<T>, data: &'a [u8], width: usize, new: F) -> Self {
         known.bounds.clear();
         known.bounds.push(0);
         known.items.clear();

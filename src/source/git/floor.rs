@@ -7,6 +7,7 @@ use super::forest::code;
 use super::inflate::{Inflater, SLACK, SLACK_IN, plausible};
 use super::store::ObjectStore;
 use super::walk::{Kind, Kinds, Walked};
+use crate::per_thread::SHARE;
 
 impl ObjectStore {
     /// Inflates the entries of all packed objects of some kinds and throws the bytes away. Deltas are not applied:
@@ -26,8 +27,7 @@ impl ObjectStore {
             inflater.whole(packed, out, size).ok()?;
             Some(entry.size)
         };
-        let nodes =
-            (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).with_max_len(1 << 14).map_init(desk, inflate);
+        let nodes = (0..forest.nodes()).into_par_iter().with_max_len(SHARE).map_init(desk, inflate);
         let add = |a: Walked, b: Walked| Walked { objects: a.objects + b.objects, bytes: a.bytes + b.bytes };
         nodes.flatten().map(|bytes| Walked { objects: 1, bytes }).reduce(Walked::default, add)
     }

@@ -18,6 +18,7 @@ use super::prefetch::prefetch;
 use super::store::{Fault, ObjectStore, Place};
 use super::walk::{Kind, RawId};
 use crate::model::ObjectId;
+use crate::per_thread::SHARE;
 
 /// No node.
 pub const NONE: u32 = u32::MAX;
@@ -59,20 +60,11 @@ impl Packed {
         }
         // An offset outside of the pack becomes its end, where reading an entry fails.
         let key = |i: u32| pack.index.offset(i).map_or(end, |offset| offset.min(end)) << bits | u64::from(i);
-        let position = |raw: &[u8; 4]| u32::from_be_bytes(*raw).min(count.saturating_sub(1));
-        let ordered = |raw: &[[u8; 4]]| -> Vec<u64> {
-            raw.par_iter().with_max_len(1 << 14).map(|raw| key(position(raw))).collect()
-        };
-        let keys = pack.by_offset().map(ordered).filter(|keys| keys.is_sorted_by(|a, b| a < b));
-        // The keys are all there if none is repeated: each has another position.
-        let keys = keys.unwrap_or_else(|| {
-            let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(1 << 14).map(key).collect();
-            keys.par_sort_unstable();
-            keys
-        });
+        let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(SHARE).map(key).collect();
+        keys.par_sort_unstable();
         // An index that was built here has the sums of what was read.
         let crc = |key: &u64| if pack.built { None } else { pack.index.crc((*key & ((1 << bits) - 1)) as u32) };
-        let crcs = keys.par_iter().with_max_len(1 << 14).map(crc).collect();
+        let crcs = keys.par_iter().with_max_len(SHARE).map(crc).collect();
         Ok(Self { keys, crcs, bits, end })
     }
 

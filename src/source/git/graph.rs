@@ -16,7 +16,7 @@ use super::store::ObjectStore;
 use super::walk::{Kind, Kinds, Object, Segment, Visitor, WalkOptions};
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
-use crate::per_thread::PerThread;
+use crate::per_thread::{PerThread, SHARE};
 
 /// Collects commits.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Graph {
         let (count, width) = (rows.times.len(), ids.width());
         // Each look waits for memory: all at once.
         let known: Vec<Option<u32>> =
-            rows.parents.par_chunks_exact(width).with_max_len(1 << 12).map(|id| ids.get(id)).collect();
+            rows.parents.par_chunks_exact(width).with_max_len(SHARE).map(|id| ids.get(id)).collect();
         let order = topological(&ids, &rows.times, |row| known[rows.parents(row)].iter().flatten().copied());
         let mut position = vec![0u32; count];
         for (at, row) in order.iter().enumerate() {

@@ -47,26 +47,19 @@ impl Inflater {
     /// Inflates a whole stream of `size` bytes into `out`, which becomes exactly as long. Bytes behind the stream are
     /// not looked at. `out` should have room for `size + SLACK` bytes; less is slower.
     pub fn whole(&mut self, input: &[u8], out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
-        self.inflate(input, out, size, |decoder, out| decoder.zlib_decompress(input, out))
+        self.entry(input, false, out, size)
     }
 
-    /// The same for a stream whose compressed bytes were held against a sum: that of its content is not looked at.
-    pub fn summed(&mut self, input: &[u8], out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
-        let Some(stream) = inner(input) else { return self.whole(input, out, size) };
-        self.inflate(input, out, size, |decoder, out| decoder.deflate_decompress(stream, out))
-    }
-
-    #[inline]
-    fn inflate(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        size: usize,
-        decode: impl FnOnce(&mut Decompressor, &mut [u8]) -> Result<usize, DecompressionError>,
-    ) -> Result<(), &'static str> {
+    /// The same for an entry of a pack. If its compressed bytes were `summed`, held against their CRC-32, the Adler-32 of its content is
+    /// not looked at.
+    pub fn entry(&mut self, input: &[u8], summed: bool, out: &mut Vec<u8>, size: usize) -> Result<(), &'static str> {
         let room = (size + SLACK).min(out.capacity()).max(size);
         out.resize(room, 0);
-        let done = decode(if begins_fixed(input) { &mut self.fixed } else { &mut self.whole }, out);
+        let decoder = if begins_fixed(input) { &mut self.fixed } else { &mut self.whole };
+        let done = match inner(input).filter(|_| summed) {
+            Some(stream) => decoder.deflate_decompress(stream, out),
+            None => decoder.zlib_decompress(input, out),
+        };
         let result = match done {
             Ok(n) if n == size => Ok(()),
             Ok(_) => Err("size is not the declared one"),
@@ -153,36 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn whole_needs_the_exact_size_and_the_checksum() {
+    fn an_entry_needs_the_exact_size_and_a_checksum() {
         let content = text(5000);
-        let mut packed = deflate(&content);
-        let mut inflater = Inflater::default();
-        let mut out = Vec::new();
-        inflater.whole(&packed, &mut out, 5000).unwrap();
-        assert_eq!(out, content);
-        assert!(inflater.whole(&packed, &mut out, 4999).is_err());
-        assert!(inflater.whole(&packed, &mut out, 5001).is_err());
-        assert!(inflater.whole(&packed[..packed.len() - 1], &mut out, 5000).is_err());
-        *packed.last_mut().unwrap() ^= 1;
-        assert!(inflater.whole(&packed, &mut out, 5000).is_err());
-        assert!(out.is_empty(), "nothing is left of a damaged object");
-    }
-
-    #[test]
-    fn a_summed_stream_needs_the_exact_size() {
-        let content = text(5000);
-        let mut packed = deflate(&content);
-        let mut inflater = Inflater::default();
-        let mut out = Vec::new();
-        inflater.summed(&packed, &mut out, 5000).unwrap();
-        assert_eq!(out, content);
-        assert!(inflater.summed(&packed, &mut out, 4999).is_err());
-        assert!(inflater.summed(&packed, &mut out, 5001).is_err());
-        assert!(inflater.summed(&packed[..packed.len() / 2], &mut out, 5000).is_err());
-        *packed.last_mut().unwrap() ^= 1;
-        inflater.summed(&packed, &mut out, 5000).unwrap();
-        packed[1] ^= 1;
-        assert!(inflater.summed(&packed, &mut out, 5000).is_err(), "the head is wrong");
+        let good = deflate(&content);
+        for summed in [false, true] {
+            let (mut inflater, mut out) = (Inflater::default(), Vec::new());
+            let mut inflate =
+                |packed: &[u8], size| inflater.entry(packed, summed, &mut out, size).map(|()| out.clone());
+            assert_eq!(inflate(&good, 5000).as_ref(), Ok(&content));
+            assert!(inflate(&good, 4999).is_err() && inflate(&good, 5001).is_err());
+            assert!(inflate(&good[..good.len() - 5], 5000).is_err());
+            let (mut head, mut sum) = (good.clone(), good.clone());
+            head[1] ^= 1;
+            *sum.last_mut().unwrap() ^= 1;
+            assert!(inflate(&head, 5000).is_err());
+            assert_eq!(inflate(&sum, 5000).is_ok(), summed);
+            assert_eq!(inflate(&good[..good.len() - 1], 5000).is_ok(), summed);
+            assert_eq!(out.is_empty(), !summed, "nothing is left of a damaged object");
+        }
     }
 
     #[test]

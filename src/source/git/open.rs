@@ -104,8 +104,7 @@ impl ObjectStore {
 
     fn pack(&self, path: &Path, data: Bytes, index: Index, built: bool) -> Pack {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let reverse = pack::open(&path.with_extension("rev")).ok().filter(|_| !built);
-        Pack { name, data, index, reverse, hash_len: self.hash_len, built, touched: AtomicU64::new(0) }
+        Pack { name, data, index, hash_len: self.hash_len, built, touched: AtomicU64::new(0) }
     }
 
     /// Builds an index where that helps. A pack with damaged entries keeps the index it has: it alone tells where the

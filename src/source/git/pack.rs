@@ -110,8 +110,6 @@ pub struct Pack {
     pub data: Bytes,
     /// Its index, from disk or built.
     pub index: Index,
-    /// Its reverse index, if git wrote one.
-    pub reverse: Option<Bytes>,
     /// Length of an object id.
     pub hash_len: usize,
     /// The index was built from the pack: there may be entries that it does not have.
@@ -142,14 +140,6 @@ impl Pack {
             // reading only: the pages are read from the file again, the same bytes (see `map`).
             let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
-    }
-
-    /// Positions in the index in the order of offsets, as the reverse index has them (gitformat-pack(5), "RIDX"). Nothing is checked
-    /// but their number.
-    pub fn by_offset(&self) -> Option<&[[u8; 4]]> {
-        let (head, rest) = self.reverse.as_ref()?.split_first_chunk::<12>()?;
-        let positions = rest.get(..4 * self.index.count() as usize)?.as_chunks().0;
-        head.starts_with(b"RIDX\0\0\0\x01").then_some(positions)
     }
 
     /// The bytes entries can lie in: everything before the checksum at the end.

@@ -9,6 +9,7 @@ use super::forest::{Forest, LOST, NONE, UNKNOWN, code};
 use super::store::ObjectStore;
 use super::walk::{Kind, Kinds};
 use crate::model::ObjectId;
+use crate::per_thread::SHARE;
 
 /// The caller asked for it.
 const WANTED: u8 = 1;
@@ -47,8 +48,7 @@ impl Plan {
             let asked = || want.is_none_or(|want| forest.id(store, node).is_some_and(|id| want(&id)));
             if right && asked() { WANTED } else { 0 }
         };
-        let mut flags: Vec<u8> =
-            (0..forest.nodes()).into_par_iter().with_min_len(1 << 12).with_max_len(1 << 14).map(wanted).collect();
+        let mut flags: Vec<u8> = (0..forest.nodes()).into_par_iter().with_max_len(SHARE).map(wanted).collect();
         for node in 0..forest.nodes() {
             if flags[node as usize] & WANTED != 0 && !forest.is_duplicate(node) {
                 let mut at = node;

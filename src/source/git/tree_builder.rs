@@ -164,7 +164,7 @@ impl<'a> TreeBuilder<'a> {
         let desk = &mut *self.desks.get();
         let memory = if has_children { Known::default() } else { std::mem::take(&mut desk.spare) };
         let new = |entry: RawEntry<'_>, items: &mut _| self.new_entry(desk, entry, items);
-        let reader = Reader::into(object.data, self.width, memory, new);
+        let reader = Reader::reusing(memory, object.data, self.width, new);
         let (known, whole) = match base {
             Some((base, segments)) => reader.delta(base, segments),
             None => reader.whole(),

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::ids::{IdKey, IdTable};
 use crate::model::ObjectId;
+use crate::per_thread::SHARE;
 
 /// Number of a tree in [`Trees`].
 pub type TreeNumber = u32;
@@ -148,12 +149,7 @@ impl Trees {
         let all = |warm: &dyn Fn(TreeNumber) -> bool| (0..self.bound).map(warm).collect();
         // A round for each level of folders; no project has as many as forged trees can.
         for _ in 0..64 {
-            let turned = (0..self.seen)
-                .into_par_iter()
-                .with_min_len(1 << 12)
-                .with_max_len(1 << 14)
-                .filter(|tree| turns_warm(*tree))
-                .count();
+            let turned = (0..self.seen).into_par_iter().with_max_len(SHARE).filter(|tree| turns_warm(*tree)).count();
             if turned == 0 {
                 return all(&is);
             }

@@ -35,7 +35,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
     ) -> Result<Buffer<'s>, Stop> {
         let (size, packed, summed) = self.packed(desk, node)?;
         let mut delta = self.buffer(desk, size, base.len() as u64)?;
-        desk.inflate(packed, summed, &mut delta.bytes, size as usize)?;
+        desk.inflater.entry(packed, summed, &mut delta.bytes, size as usize)?;
         let header = delta::header(&delta).ok_or("delta has no header")?;
         self.make(desk, header.result)?;
         if header.result > TRUSTED && !delta::fits(&delta, header) {
@@ -108,7 +108,7 @@ impl<'a, V: Visitor> Walker<'a, V> {
             return self.stream(desk, node, packed, size, 0);
         }
         let mut data = self.buffer(desk, size, 0)?;
-        desk.inflate(packed, summed, &mut data.bytes, size as usize)?;
+        desk.inflater.entry(packed, summed, &mut data.bytes, size as usize)?;
         self.show(desk, node, kind, data, None);
         Ok(())
     }

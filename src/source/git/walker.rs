@@ -56,19 +56,6 @@ pub(super) struct Desk<'a, S> {
     pub(super) read: usize,
 }
 
-impl<S> Desk<'_, S> {
-    /// Inflates an entry; `summed` tells that its compressed bytes are known to be right.
-    pub(super) fn inflate(
-        &mut self,
-        packed: &[u8],
-        summed: bool,
-        out: &mut Vec<u8>,
-        size: usize,
-    ) -> Result<(), &'static str> {
-        if summed { self.inflater.summed(packed, out, size) } else { self.inflater.whole(packed, out, size) }
-    }
-}
-
 /// Why a node is put off.
 #[derive(Clone, Copy)]
 pub(super) enum Why {
