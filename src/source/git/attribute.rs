@@ -20,12 +20,11 @@ use super::sets::{EMPTY, SetNumber, Sets};
 use super::store::ObjectStore;
 use super::tips::{self, Peeled, Reach, Tips};
 use super::tree_builder::TreeBuilder;
-use super::trees::{Target, TreeNumber, Trees, Wanted};
+use super::trees::{Target, TreeNumber, Trees, Wanted, Warm};
 use super::walk::{Kind, Kinds, WalkOptions};
 use super::worktree::IndexEntry;
 use crate::model::{CommitInfo, Exposure, NoteKind, ObjectId, PathBytes, PlaceKind};
 use crate::notes::Notes;
-use crate::per_thread::SHARE;
 
 /// Most places of one object that are kept.
 const PLACES: u32 = 10_000;
@@ -111,24 +110,20 @@ impl Attribution {
 
 /// The trees of a repository, read for some hot objects. That needs no commits, which can be put in order meanwhile.
 #[derive(Debug)]
-pub struct HotTrees {
-    /// The blobs among the hot objects.
-    wanted: Wanted,
-    trees: Trees,
-}
+pub struct HotTrees<'a>(TreeBuilder<'a>);
 
-impl HotTrees {
+impl<'a> HotTrees<'a> {
     /// Decodes every tree once.
-    pub fn read(store: &ObjectStore, hot: &[Hot], notes: &Notes) -> Self {
+    pub fn read(store: &ObjectStore, hot: &[Hot], notes: &'a Notes) -> Self {
         let blobs = hot.iter().filter(|hot| hot.kind == Kind::Blob).map(|hot| &hot.id);
         let wanted = Wanted::new(store.hash_len(), blobs);
-        let builder = TreeBuilder::new(store.hash_len(), &wanted, notes);
         // Otherwise there are credentials in messages only.
-        if !wanted.is_empty() {
+        let any = !wanted.is_empty();
+        let builder = TreeBuilder::new(store.hash_len(), wanted, notes);
+        if any {
             store.walk(Kinds::of(&[Kind::Tree]), None, &builder, &WalkOptions::default());
         }
-        let trees = builder.finish();
-        Self { wanted, trees }
+        Self(builder)
     }
 }
 
@@ -139,7 +134,7 @@ pub(super) struct Presence {
     /// What each tree holds, by its number.
     pub trees: Vec<SetNumber>,
     /// The tree of each commit.
-    roots: Vec<Option<TreeNumber>>,
+    roots: Vec<TreeNumber>,
     /// What the tree of each commit holds.
     pub commits: Vec<SetNumber>,
     /// Part of the tree of this commit is not here.
@@ -148,10 +143,25 @@ pub(super) struct Presence {
 
 /// Finds where hot objects stand; `trees` were read for them, and `credentials` is one more than the largest number of a
 /// credential.
-pub fn attribute(history: &History<'_>, hot: &[Hot], trees: HotTrees, credentials: u32, notes: &Notes) -> Attribution {
-    let HotTrees { wanted, trees } = trees;
-    let tips = Tips::resolve(history.store, history.graph, history.refs, notes);
-    let reach = tips.reach(history.graph, history.repo.reftable);
+pub fn attribute(
+    history: &History<'_>,
+    hot: &[Hot],
+    trees: HotTrees<'_>,
+    credentials: u32,
+    notes: &Notes,
+) -> Attribution {
+    let tips = || {
+        let tips = Tips::resolve(history.store, history.graph, history.refs, notes);
+        let reach = tips.reach(history.graph, history.repo.reftable);
+        (tips, reach)
+    };
+    let trees = || {
+        let (mut trees, roots) = trees.0.finish(history.graph.trees());
+        let warm = trees.thin();
+        (trees, roots, warm)
+    };
+    let ((trees, roots, warm), (tips, reach)) = rayon::join(trees, tips);
+    let wanted = &trees.wanted;
     let mut sets = Sets::default();
     // A repeated blob has one number; its sets are joined.
     let mut of_blob: Vec<SetNumber> = Vec::new();
@@ -164,7 +174,7 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], trees: HotTrees, credential
             of_blob[number as usize] = sets.union(&mut vec![own, of_blob[number as usize]]);
         }
     }
-    let presence = presence(history.graph, &trees, sets, &of_blob);
+    let presence = presence(&trees, roots, &warm, sets, &of_blob);
     let lacking = (0..presence.holes.len()).filter(|c| presence.holes[*c] && reach[*c] == Reach::Refs).count();
     if lacking > 0 && !wanted.is_empty() {
         let kind = if history.repo.partial { NoteKind::GitPartial } else { NoteKind::GitMissing };
@@ -174,7 +184,7 @@ pub fn attribute(history: &History<'_>, hot: &[Hot], trees: HotTrees, credential
     let mut finder = Finder::new(history, &trees, &presence, &reach, of_blob.len());
     finder.commits(&tips);
     finder.dangling();
-    finder.index(&wanted);
+    finder.index(wanted);
     finder.present(&tips);
     if finder.paths.cut {
         let detail = "too many or too long paths lead to credentials; some places are left out";
@@ -214,14 +224,23 @@ fn read_commits(history: &History<'_>, named: impl Iterator<Item = u32>) -> Hash
 const UNKNOWN: SetNumber = u32::MAX;
 const BUSY: SetNumber = u32::MAX - 1;
 
-/// What each tree and each commit holds.
-fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber]) -> Presence {
-    // A cold tree holds nothing and lacks nothing.
-    let mut of_tree: Vec<SetNumber> = trees.warm().into_iter().map(|warm| if warm { UNKNOWN } else { EMPTY }).collect();
+/// What each tree and each commit holds, given the trees of commits. Trees that are not warm hold nothing and lack nothing.
+fn presence(trees: &Trees, roots: Vec<TreeNumber>, warm: &Warm, sets: Sets, of_blob: &[SetNumber]) -> Presence {
+    let (sets, of_tree, holes) = holdings(trees, warm, sets, of_blob);
+    let of_root = |root: &TreeNumber| (of_tree[*root as usize], holes[*root as usize]);
+    let (commits, commit_holes) = roots.iter().map(of_root).unzip();
+    Presence { sets, trees: of_tree, roots, commits, holes: commit_holes }
+}
+
+/// What each tree holds, and whether it lacks something.
+fn holdings(trees: &Trees, warm: &Warm, mut sets: Sets, of_blob: &[SetNumber]) -> (Sets, Vec<SetNumber>, Vec<bool>) {
+    let mut of_tree: Vec<SetNumber> =
+        trees.numbers().map(|tree| if warm.has(tree) { UNKNOWN } else { EMPTY }).collect();
     let mut holes = vec![false; trees.bound()];
     let (mut todo, mut parts) = (Vec::new(), Vec::new());
-    for root in trees.numbers().filter(|tree| of_tree[*tree as usize] == UNKNOWN).collect::<Vec<_>>() {
-        todo.push(root);
+    for root in trees.numbers() {
+        // Most are known by now.
+        todo.extend(Some(root).filter(|root| of_tree[*root as usize] == UNKNOWN));
         while let Some(tree) = todo.last().copied() {
             let at = tree as usize;
             let entries = trees.entries(tree);
@@ -259,11 +278,7 @@ fn presence(graph: &Graph, trees: &Trees, mut sets: Sets, of_blob: &[SetNumber])
             }
         }
     }
-    let roots: Vec<Option<TreeNumber>> =
-        graph.commits().into_par_iter().with_max_len(SHARE).map(|commit| trees.find(graph.tree(commit))).collect();
-    let of_root = |root: &Option<TreeNumber>| root.map_or((EMPTY, true), |t| (of_tree[t as usize], holes[t as usize]));
-    let (commits, commit_holes) = roots.iter().map(of_root).unzip();
-    Presence { sets, trees: of_tree, roots, commits, holes: commit_holes }
+    (sets, of_tree, holes)
 }
 
 /// Collects places while it descends from commits.
@@ -312,9 +327,8 @@ impl<'a> Finder<'a> {
         let graph = self.history.graph;
         for reach in [Reach::Refs, Reach::Reflog, Reach::Nothing] {
             for commit in graph.commits().filter(|c| self.reach[*c as usize] == reach) {
-                if self.presence.commits[commit as usize] != EMPTY
-                    && let Some(tree) = self.presence.roots[commit as usize]
-                {
+                if self.presence.commits[commit as usize] != EMPTY {
+                    let tree = self.presence.roots[commit as usize];
                     self.root(tree, PlaceKind::Blob, Some(commit), reach);
                 }
             }
@@ -367,7 +381,7 @@ impl<'a> Finder<'a> {
         let mut heads: Vec<u32> = tips.head.into_iter().chain(tips.branches.values().flatten().copied()).collect();
         heads.sort_unstable();
         heads.dedup();
-        for tree in heads.iter().filter_map(|c| self.presence.roots[*c as usize]) {
+        for tree in heads.iter().map(|c| self.presence.roots[*c as usize]) {
             let (found, at) = (&mut self.found, &self.at);
             descent.descend(tree, &mut self.paths, |blob, path, _| {
                 let place = at.get(&(blob, path)).and_then(|i| found[blob as usize].get_mut(*i as usize));

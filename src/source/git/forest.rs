@@ -60,11 +60,13 @@ impl Packed {
         }
         // An offset outside of the pack becomes its end, where reading an entry fails.
         let key = |i: u32| pack.index.offset(i).map_or(end, |offset| offset.min(end)) << bits | u64::from(i);
-        let mut keys: Vec<u64> = (0..count).into_par_iter().with_max_len(SHARE).map(key).collect();
-        keys.par_sort_unstable();
+        let keys: Vec<u64> = (0..count).into_par_iter().with_max_len(SHARE).map(key).collect();
+        let keys = sorted(keys, bits, u64::BITS - end.leading_zeros());
         // An index that was built here has the sums of what was read.
-        let crc = |key: &u64| if pack.built { None } else { pack.index.crc((*key & ((1 << bits) - 1)) as u32) };
-        let crcs = keys.par_iter().with_max_len(SHARE).map(crc).collect();
+        let crc = |key: &u64| pack.index.crc((*key & ((1 << bits) - 1)) as u32);
+        let known = !pack.built && keys.first().is_some_and(|key| crc(key).is_some());
+        let crcs = keys.par_iter().with_max_len(SHARE).map(|key| crc(key).unwrap_or_default());
+        let crcs = known.then(|| crcs.collect());
         Ok(Self { keys, crcs, bits, end })
     }
 
@@ -250,6 +252,25 @@ impl Forest {
         self.kind.len() as u32
     }
 
+    /// Calls `each` for every node, for each before the node that it is a delta of.
+    pub fn bases_last(&self, each: impl FnMut(u32)) {
+        // In nearly all packs bases stand before what is built from them.
+        let in_order = |(node, base): (u32, &u32)| *base == NONE || *base < node;
+        if (0..).zip(&self.base).all(in_order) {
+            return (0..self.nodes()).rev().for_each(each);
+        }
+        let (mut order, mut path, mut done) = (Vec::new(), Vec::new(), vec![false; self.base.len()]);
+        for node in 0..self.nodes() {
+            let mut at = node;
+            while at != NONE && !std::mem::replace(&mut done[at as usize], true) {
+                path.push(at);
+                at = self.base(at);
+            }
+            order.extend(path.drain(..).rev());
+        }
+        order.into_iter().rev().for_each(each);
+    }
+
     /// Kind of a node, [`UNKNOWN`] or [`LOST`].
     pub fn kind(&self, node: u32) -> u8 {
         self.kind[node as usize] & KIND
@@ -330,6 +351,28 @@ impl Forest {
     }
 }
 
+/// Sorts keys that are in order below bit `low`, by the `bits` from there on: a digit at a time, the lowest first.
+fn sorted(mut keys: Vec<u64>, low: u32, bits: u32) -> Vec<u64> {
+    const DIGIT: u32 = 10;
+    let mut next = vec![0; keys.len()];
+    for low in (low..low + bits).step_by(DIGIT as usize) {
+        let digit = |key: u64| (key >> low) as usize % (1 << DIGIT);
+        let mut places = [0u32; 1 << DIGIT];
+        keys.iter().for_each(|key| places[digit(*key)] += 1);
+        let mut sum = 0;
+        for place in &mut places {
+            sum += std::mem::replace(place, sum);
+        }
+        for key in &keys {
+            let place = &mut places[digit(*key)];
+            next[*place as usize] = *key;
+            *place += 1;
+        }
+        std::mem::swap(&mut keys, &mut next);
+    }
+    keys
+}
+
 /// The number a kind is stored as.
 pub fn code(kind: Kind) -> u8 {
     match kind {
@@ -362,4 +405,43 @@ fn duplicates(store: &ObjectStore, first: u8) -> Vec<(usize, u32)> {
         heap.extend(ranges[list].next().map(|i| Reverse((id(list, i), list, i))));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// In any order of nodes; each is built from one of those that come before it in some other order.
+        #[test]
+        fn every_node_comes_once_and_before_its_base(
+            order in (1..40u32).prop_flat_map(|n| Just((0..n).collect::<Vec<_>>()).prop_shuffle()),
+            shuffled in any::<bool>(),
+            bases in prop::collection::vec(prop::option::of(any::<prop::sample::Index>()), 40),
+        ) {
+            let place = |i: usize| if shuffled { order[i] } else { i as u32 };
+            let mut base = vec![NONE; order.len()];
+            for i in 1..order.len() {
+                base[place(i) as usize] = bases[i].map_or(NONE, |below| place(below.index(i)));
+            }
+            let kind = vec![code(Kind::Blob); base.len()];
+            let forest = Forest { packs: Vec::new(), starts: vec![0], base, kind };
+            let mut seen = Vec::new();
+            forest.bases_last(|node| seen.push(node));
+            for (i, node) in seen.iter().enumerate() {
+                prop_assert!(!seen[..=i].contains(&forest.base(*node)));
+            }
+            seen.sort_unstable();
+            prop_assert!(seen.into_iter().eq(0..forest.nodes()));
+        }
+
+        #[test]
+        fn keys_are_sorted(offsets in prop::collection::vec(0..1u64 << 40, 0..300), bits in 9..12u32) {
+            let mut keys: Vec<u64> = offsets.iter().zip(0..).map(|(offset, i)| offset << bits | i).collect();
+            let sorted = sorted(keys.clone(), bits, 40);
+            keys.sort_unstable();
+            prop_assert_eq!(sorted, keys);
+        }
+    }
 }

@@ -204,6 +204,11 @@ impl Graph {
         self.rows.get(commit as usize).map_or(&[], |row| self.ids.bytes(*row))
     }
 
+    /// The raw ids of the root trees of all commits.
+    pub fn trees(&self) -> &[u8] {
+        &self.trees
+    }
+
     /// The raw id of its root tree.
     pub fn tree(&self, commit: u32) -> &[u8] {
         let width = self.trees.len() / self.len().max(1);

@@ -3,6 +3,8 @@
 //! Contract: a node is in the plan if it is wanted or something wanted is built from it. Children stand lightest first:
 //! whoever goes down into the last one last, after giving up the base, holds at most log2(nodes) bases at once.
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
 
 use super::forest::{Forest, LOST, NONE, UNKNOWN, code};
@@ -48,96 +50,70 @@ impl Plan {
             let asked = || want.is_none_or(|want| forest.id(store, node).is_some_and(|id| want(&id)));
             if right && asked() { WANTED } else { 0 }
         };
-        let mut flags: Vec<u8> = (0..forest.nodes()).into_par_iter().with_max_len(SHARE).map(wanted).collect();
-        for node in 0..forest.nodes() {
-            if flags[node as usize] & WANTED != 0 && !forest.is_duplicate(node) {
-                let mut at = node;
-                while at != NONE && flags[at as usize] & NEEDED == 0 {
-                    flags[at as usize] |= NEEDED;
-                    at = forest.base(at);
-                }
-            }
-        }
+        let flags = (0..forest.nodes()).into_par_iter().with_max_len(SHARE).map(wanted).collect();
         let mut plan = Self { flags, starts: Vec::new(), children: Vec::new(), weight: Vec::new(), roots: Vec::new() };
+        plan.need(forest);
         plan.link(forest);
-        plan.weigh(forest);
-        plan.order(forest);
+        plan.sort();
         plan
     }
 
-    /// Lists the needed children of each node.
-    fn link(&mut self, forest: &Forest) {
-        let nodes = forest.nodes();
-        let mut starts = vec![0u32; nodes as usize + 1];
-        for node in (0..nodes).filter(|n| self.is_needed(*n)) {
-            let base = forest.base(node);
-            if base != NONE {
-                starts[base as usize] += 1;
+    /// Marks what is wanted and what that is built from, and counts the children of each node: `starts` has the end of each list.
+    fn need(&mut self, forest: &Forest) {
+        self.starts = vec![0; forest.nodes() as usize + 1];
+        for node in 0..forest.nodes() {
+            let mut at = if self.is_wanted(node) && !forest.is_duplicate(node) { node } else { NONE };
+            while at != NONE && !self.is_needed(at) {
+                self.flags[at as usize] |= NEEDED;
+                at = forest.base(at);
+                if at != NONE {
+                    self.starts[at as usize] += 1;
+                }
             }
         }
-        // First the end of each list, which the filling below turns into its start.
         let mut sum = 0;
-        for start in &mut starts {
+        for start in &mut self.starts {
             sum += *start;
             *start = sum;
         }
-        let mut children = vec![NONE; sum as usize];
-        for node in (0..nodes).rev().filter(|n| self.is_needed(*n)) {
-            let base = forest.base(node);
-            if base != NONE {
-                starts[base as usize] -= 1;
-                children[starts[base as usize] as usize] = node;
-            }
-        }
-        (self.starts, self.children) = (starts, children);
     }
 
-    /// Counts the nodes built from each, leaves first, and puts the heaviest child of each last.
-    fn weigh(&mut self, forest: &Forest) {
-        let nodes = forest.nodes();
-        self.weight = vec![0; nodes as usize];
-        let mut open: Vec<u32> = self.starts.windows(2).map(|w| w[1] - w[0]).collect();
-        for leaf in 0..nodes {
-            if !self.is_needed(leaf) || !self.children(leaf).is_empty() {
-                continue;
-            }
-            let mut at = leaf;
-            loop {
-                self.weight[at as usize] += 1;
-                let base = forest.base(at);
-                if base == NONE {
-                    break;
-                }
-                self.weight[base as usize] += self.weight[at as usize];
-                open[base as usize] -= 1;
-                if open[base as usize] > 0 {
-                    break;
-                }
-                at = base;
-            }
-        }
-        for node in 0..nodes as usize {
-            let range = self.starts[node] as usize..self.starts[node + 1] as usize;
-            if range.len() > 1 {
-                self.children[range].sort_by_key(|child| self.weight[*child as usize]);
-            }
-        }
-    }
-
-    /// Lists the roots: big trees first, so that they do not keep one thread busy at the end.
-    fn order(&mut self, forest: &Forest) {
+    /// Lists the children of each node and counts the nodes built from it. Lists the roots: big trees first, so that they do not keep
+    /// one thread busy at the end.
+    fn link(&mut self, forest: &Forest) {
+        self.children = vec![NONE; self.starts.last().map_or(0, |sum| *sum as usize)];
+        self.weight = vec![0; forest.nodes() as usize];
         let (mut big, mut small) = (Vec::new(), Vec::new());
-        for node in (0..forest.nodes()).filter(|n| self.is_needed(*n) && forest.base(*n) == NONE) {
-            let many = Some(self.weight(node)).filter(|weight| *weight >= BIG_NODES);
+        forest.bases_last(|node| {
+            if !self.is_needed(node) {
+                return;
+            }
+            let weight = self.weight[node as usize] + 1;
+            self.weight[node as usize] = weight;
+            let base = forest.base(node) as usize;
+            if let Some(start) = self.starts.get_mut(base) {
+                *start -= 1;
+                self.children[*start as usize] = node;
+                self.weight[base] += weight;
+                return;
+            }
             let packed = || forest.entry(node).map_or(0, |(_, start, end, _)| end.saturating_sub(start));
-            let bytes = many.map(|weight| u64::from(weight).saturating_mul(packed()));
-            match bytes.filter(|bytes| *bytes >= BIG_BYTES) {
-                Some(bytes) => big.push((bytes, node)),
-                None => small.push(node),
+            let bytes = if weight < BIG_NODES { 0 } else { u64::from(weight).saturating_mul(packed()) };
+            if bytes < BIG_BYTES { small.push(node) } else { big.push((Reverse(bytes), node)) }
+        });
+        big.sort_unstable();
+        small.sort_unstable();
+        self.roots = big.into_iter().map(|(_, node)| node).chain(small).collect();
+    }
+
+    /// Puts the heaviest child of each node last.
+    fn sort(&mut self) {
+        for bounds in self.starts.windows(2) {
+            if bounds[1] - bounds[0] > 1 {
+                let children = &mut self.children[bounds[0] as usize..bounds[1] as usize];
+                children.sort_unstable_by_key(|child| (self.weight[*child as usize], *child));
             }
         }
-        big.sort_by_key(|(bytes, node)| (std::cmp::Reverse(*bytes), *node));
-        self.roots = big.into_iter().map(|(_, node)| node).chain(small).collect();
     }
 
     fn is_needed(&self, node: u32) -> bool {

@@ -148,17 +148,17 @@ fn whole(repo: &Repository, store: &ObjectStore, refs: &Refs, branch: Option<Obj
     }
     let reached = graph.ancestors(tips.commits.iter().copied());
     let none = Wanted::new(store.hash_len(), []);
-    let builder = TreeBuilder::new(store.hash_len(), &none, notes);
+    let builder = TreeBuilder::new(store.hash_len(), none, notes);
     let only_trees = Kinds::of(&[Kind::Tree]);
     store.walk(only_trees, None, &builder, &WalkOptions::default());
-    let trees = builder.finish();
+    let (trees, of_commits) = builder.finish(graph.trees());
     let mut ids = std::mem::replace(&mut tips.blobs, IdTable::new(store.hash_len()));
     let mut commits = 0;
     let mut roots: Vec<u32> = tips.trees.iter().filter_map(|id| trees.find(id.as_bytes())).collect();
     for commit in graph.commits().filter(|c| reached[*c as usize]) {
         commits += 1;
         ids.insert(graph.id(commit).as_ref().map_or(&[], |id| id.as_bytes()));
-        roots.extend(trees.find(graph.tree(commit)));
+        roots.push(of_commits[commit as usize]);
     }
     let collector =
         Collector { width: store.hash_len(), trees: &trees, reached: below(&trees, roots), ids: Mutex::new(ids) };

@@ -14,11 +14,11 @@ use rayon::prelude::*;
 
 use super::entries::{Known, RawEntry, Reader};
 use super::ids::{IdKey, IdTable, QuickState};
-use super::trees::{BLOB, Entry, List, SHARDS, Shard, Target, Trees, Wanted, shard_of};
+use super::trees::{BLOB, Entry, List, SHARDS, Shard, Target, TreeNumber, Trees, Wanted, shard_of};
 use super::walk::{Kind, Object, Segment, Visitor};
 use crate::model::{NoteKind, ObjectId};
 use crate::notes::Notes;
-use crate::per_thread::PerThread;
+use crate::per_thread::{PerThread, SHARE};
 
 /// Tickets that a thread takes at once.
 const BLOCK: u32 = 1 << 10;
@@ -65,7 +65,7 @@ struct Met {
 #[derive(Debug)]
 pub struct TreeBuilder<'a> {
     width: usize,
-    wanted: &'a Wanted,
+    wanted: Wanted,
     notes: &'a Notes,
     key: IdKey,
     desks: PerThread<Desk>,
@@ -75,7 +75,7 @@ pub struct TreeBuilder<'a> {
 
 impl<'a> TreeBuilder<'a> {
     /// Looks for `wanted` blobs.
-    pub fn new(width: usize, wanted: &'a Wanted, notes: &'a Notes) -> Self {
+    pub fn new(width: usize, wanted: Wanted, notes: &'a Notes) -> Self {
         let desk = || Desk {
             shards: (0..SHARDS).map(|_| Met::default()).collect(),
             recent: vec![Recent { id: [0; 32], ticket: None }; RECENT],
@@ -85,10 +85,18 @@ impl<'a> TreeBuilder<'a> {
         Self { width, wanted, notes, key: IdKey::default(), desks, tickets: AtomicU32::new(0) }
     }
 
-    /// The finished table.
-    pub fn finish(self) -> Trees {
+    /// The finished table, and the numbers of the trees with some ids (one after another) whether they were seen or not.
+    pub fn finish(self, roots: &[u8]) -> (Trees, Vec<TreeNumber>) {
+        let given = self.tickets.load(Ordering::Relaxed);
+        roots.par_chunks(SHARE * self.width).enumerate().for_each(|(share, ids)| {
+            let desk = &mut *self.desks.get();
+            for (id, ticket) in ids.chunks_exact(self.width).zip(given + (share * SHARE) as u32..) {
+                desk.shards[shard_of(self.key.hash(id))].name(id, ticket);
+            }
+        });
         let mut desks = self.desks.into_all();
-        let tickets: Vec<AtomicU32> = (0..self.tickets.into_inner()).map(|_| AtomicU32::new(0)).collect();
+        let tickets = given as usize + roots.len() / self.width;
+        let tickets: Vec<AtomicU32> = (0..tickets).map(|_| AtomicU32::new(0)).collect();
         let mut met: Vec<Vec<(u32, Met)>> = (0..SHARDS).map(|_| Vec::new()).collect();
         let mut seen = 0;
         for desk in &mut desks {
@@ -99,8 +107,7 @@ impl<'a> TreeBuilder<'a> {
         let number =
             |met: Vec<(u32, Met)>| Shard::number(IdTable::keyed(self.width, self.key), &met, &unseen, &tickets);
         let shards: Vec<Shard> = met.into_par_iter().with_max_len(1).map(number).collect();
-        let mut trees = Trees { key: self.key, shards, seen, bound: unseen.into_inner(), ..Trees::default() };
-        let (mut names, mut first) = (Names::default(), 0);
+        let (mut lists, mut names, mut first) = (Vec::new(), Names::default(), 0);
         for mut desk in desks {
             let renamed = names.merge(desk.names);
             let exchange = |entry: &mut Entry| {
@@ -114,11 +121,12 @@ impl<'a> TreeBuilder<'a> {
                 .with_max_len(4)
                 .for_each(|entries| entries.iter_mut().for_each(exchange));
             let next = first + desk.ends.len() as u32;
-            trees.lists.push(List { first, entries: desk.entries, ends: desk.ends });
+            lists.push(List { first, entries: desk.entries, ends: desk.ends });
             first = next;
         }
-        trees.names = names.list;
-        trees
+        let (bound, names) = (unseen.into_inner(), names.list);
+        let trees = Trees { wanted: self.wanted, key: self.key, shards, seen, bound, lists, names };
+        (trees, tickets.into_iter().skip(given as usize).map(AtomicU32::into_inner).collect())
     }
 
     /// A ticket for a subtree. `None` when there are too many: more than 2,147,483,648.
@@ -135,8 +143,7 @@ impl<'a> TreeBuilder<'a> {
         }
         let ticket = desk.tickets.next()?;
         let met = &mut desk.shards[shard_of(hash)];
-        met.named.extend_from_slice(id);
-        met.tickets.push(ticket);
+        met.name(id, ticket);
         recent.ticket = Some(ticket);
         recent.id.get_mut(..id.len())?.copy_from_slice(id);
         Some(ticket)
@@ -201,6 +208,13 @@ impl Desk {
         let number = self.names.len() as u32;
         self.names.insert(name.into(), number);
         number
+    }
+}
+
+impl Met {
+    fn name(&mut self, id: &[u8], ticket: u32) {
+        self.named.extend_from_slice(id);
+        self.tickets.push(ticket);
     }
 }
 

@@ -100,14 +100,43 @@ pub(super) struct Shard {
 }
 
 /// The finished table of trees. Those that were seen have the first numbers, in the order they were seen in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trees {
+    /// The blobs that were looked for.
+    pub wanted: Wanted,
     pub(super) key: IdKey,
     pub(super) shards: Vec<Shard>,
     pub(super) seen: u32,
     pub(super) bound: u32,
     pub(super) lists: Vec<List>,
     pub(super) names: Vec<Arc<[u8]>>,
+}
+
+/// Some of the trees.
+#[derive(Debug)]
+pub struct Warm(Vec<AtomicU64>);
+
+impl Warm {
+    fn new(bound: u32) -> Self {
+        Self((0..bound.div_ceil(u64::BITS)).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn set(&self, tree: TreeNumber) {
+        self.0[(tree / u64::BITS) as usize].fetch_or(1 << (tree % u64::BITS), Ordering::Relaxed);
+    }
+
+    /// Whether a tree is among them.
+    pub fn has(&self, tree: TreeNumber) -> bool {
+        self.0[(tree / u64::BITS) as usize].load(Ordering::Relaxed) >> (tree % u64::BITS) & 1 != 0
+    }
+
+    /// Whether an entry leads to one of them, or to something wanted.
+    fn leads(&self, entry: Entry) -> bool {
+        match entry.target() {
+            Target::Blob(_) => true,
+            Target::Tree(below) => self.has(below),
+        }
+    }
 }
 
 /// What one thread read.
@@ -120,6 +149,40 @@ pub(super) struct List {
     pub(super) ends: Vec<usize>,
 }
 
+impl List {
+    /// Warms the trees that lead to warm ones; how many there were.
+    fn warm(&self, warm: &Warm) -> usize {
+        let rows = self.ends.par_chunks(SHARE).enumerate().map(|(share, ends)| {
+            let first = share * SHARE;
+            let (mut start, mut turned) = (first.checked_sub(1).map_or(0, |before| self.ends[before]), 0);
+            for (tree, end) in (self.first + first as u32..).zip(ends) {
+                let entries = &self.entries[std::mem::replace(&mut start, *end)..*end];
+                if !entries.is_empty() && !warm.has(tree) && entries.iter().any(|entry| warm.leads(*entry)) {
+                    warm.set(tree);
+                    turned += 1;
+                }
+            }
+            turned
+        });
+        rows.with_max_len(1).sum()
+    }
+
+    /// Keeps the entries that lead to something.
+    fn thin(&mut self, warm: &Warm) {
+        let (mut kept, mut start) = (0, 0);
+        for (tree, end) in (self.first..).zip(&mut self.ends) {
+            for at in if warm.has(tree) { start..*end } else { 0..0 } {
+                if warm.leads(self.entries[at]) {
+                    self.entries[kept] = self.entries[at];
+                    kept += 1;
+                }
+            }
+            start = std::mem::replace(end, kept);
+        }
+        self.entries.truncate(kept);
+    }
+}
+
 impl Trees {
     /// The number of a tree that was seen or named.
     pub fn find(&self, id: &[u8]) -> Option<TreeNumber> {
@@ -127,34 +190,25 @@ impl Trees {
         shard.numbers.get(shard.ids.get(id)? as usize).copied()
     }
 
-    /// Which trees may hold something wanted, or may lack something, themselves or below: all others need not be looked at.
-    pub fn warm(&self) -> Vec<bool> {
-        let bits: Vec<AtomicU64> = (0..self.bound.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        let is = |tree: TreeNumber| bits[tree as usize / 64].load(Ordering::Relaxed) >> (tree % 64) & 1 != 0;
-        let set = |tree: TreeNumber| bits[tree as usize / 64].fetch_or(1 << (tree % 64), Ordering::Relaxed);
-        (self.seen..self.bound).for_each(|unseen| {
-            set(unseen);
-        });
-        let turns_warm = |tree: TreeNumber| {
-            let here = |entry: &Entry| match entry.target() {
-                Target::Blob(_) => true,
-                Target::Tree(below) => is(below),
-            };
-            let turns = !is(tree) && self.entries(tree).is_some_and(|entries| entries.iter().any(here));
-            if turns {
-                set(tree);
-            }
-            turns
-        };
-        let all = |warm: &dyn Fn(TreeNumber) -> bool| (0..self.bound).map(warm).collect();
+    /// Tells which trees may hold something wanted, or may lack something, themselves or below, and forgets all entries that lead to
+    /// others.
+    pub fn thin(&mut self) -> Warm {
+        let warm = self.warm();
+        self.lists.par_iter_mut().with_max_len(1).for_each(|list| list.thin(&warm));
+        warm
+    }
+
+    fn warm(&self) -> Warm {
+        let warm = Warm::new(self.bound);
+        (self.seen..self.bound).for_each(|unseen| warm.set(unseen));
         // A round for each level of folders; no project has as many as forged trees can.
         for _ in 0..64 {
-            let turned = (0..self.seen).into_par_iter().with_max_len(SHARE).filter(|tree| turns_warm(*tree)).count();
-            if turned == 0 {
-                return all(&is);
+            if self.lists.par_iter().map(|list| list.warm(&warm)).sum::<usize>() == 0 {
+                return warm;
             }
         }
-        all(&|_| true)
+        (0..self.seen).for_each(|tree| warm.set(tree));
+        warm
     }
 
     /// The entries that matter, in the order of the tree; `None` if the tree is named but not here.
@@ -237,7 +291,7 @@ mod tests {
     #[test]
     fn only_subtrees_and_wanted_blobs_are_kept() {
         let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(1), id(2)]));
-        let builder = TreeBuilder::new(20, &wanted, &notes);
+        let builder = TreeBuilder::new(20, wanted, &notes);
         let data = tree(&[
             ("100644", "a b", 1),
             ("100755", "c", 9),
@@ -246,7 +300,7 @@ mod tests {
             ("40000", "sub", 8),
         ]);
         builder.whole(object(100, &data), false);
-        let trees = builder.finish();
+        let trees = builder.finish(&[]).0;
         let expected = [("a b", "blob 0"), ("link", "blob 1"), ("sub", "tree 8")];
         assert_eq!(shown(&trees, 100).unwrap(), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
         assert_eq!(shown(&trees, 8), None);
@@ -257,14 +311,16 @@ mod tests {
     #[test]
     fn threads_agree_on_numbers() {
         let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(250)]));
-        let builder = TreeBuilder::new(20, &wanted, &notes);
+        let builder = TreeBuilder::new(20, wanted, &notes);
         // Each tree names three others; those from 150 on are not here, and the last is named by all.
         let below = |n: u8| [u16::from(n) * 7 % 190, u16::from(n) * 13 % 190, 199].map(|n| n as u8);
         (0..150u8).into_par_iter().for_each(|n| {
             let [a, b, c] = below(n);
             builder.whole(object(n, &tree(&[("40000", "a", a), ("40000", "b", b), ("40000", "c", c)])), false);
         });
-        let trees = builder.finish();
+        let (trees, roots) = builder.finish(&[[3; 20], [199; 20], [201; 20]].concat());
+        let found = [3u8, 199, 201].map(|n| trees.find(&[n; 20]).unwrap());
+        assert!(roots == found && trees.entries(roots[0]).is_some() && trees.entries(roots[2]).is_none());
         for n in 0..150 {
             let expected = below(n).map(|n| format!("tree {n}"));
             let (names, targets): (Vec<_>, Vec<_>) = shown(&trees, n).unwrap().into_iter().unzip();
@@ -280,34 +336,41 @@ mod tests {
     fn damaged_trees_count_as_far_as_they_go() {
         let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(1)]));
         let good = tree(&[("100644", "a", 1), ("100644", "b", 1)]);
-        let builder = TreeBuilder::new(20, &wanted, &notes);
+        let builder = TreeBuilder::new(20, wanted, &notes);
         for (n, cut) in (0..good.len()).enumerate() {
             builder.whole(object(n as u8, &good[..cut]), true);
         }
-        let trees = builder.finish();
+        let trees = builder.finish(&[]).0;
         assert_eq!(shown(&trees, (good.len() - 1) as u8).unwrap().len(), 1);
         // Two cuts fall between entries.
         assert_eq!(notes.take().1, [(NoteKind::GitDamaged, good.len() as u64 - 2)]);
     }
 
     #[test]
-    fn warm_is_what_leads_to_something_wanted_or_lacking() {
-        let (notes, wanted) = (Notes::default(), Wanted::new(20, &[id(200)]));
-        let builder = TreeBuilder::new(20, &wanted, &notes);
-        // 1 holds 2, and so on, deeper than there are rounds; 150 holds the blob, 160 and 162 nothing, 170 a tree that is not here.
-        let chain = (1..150).map(|n| (n, "40000", n + 1));
-        let others = [(150, "100644", 200), (160, "40000", 162), (162, "100644", 9), (170, "40000", 171)];
-        for (n, mode, below) in chain.chain(others) {
-            builder.whole(object(n, &tree(&[(mode, "x", below)])), false);
-        }
-        let trees = builder.finish();
-        let warm = trees.warm();
-        let is = |n: u8| warm[trees.find(&[n; 20]).unwrap() as usize];
-        assert!((1..=150).all(is) && is(170) && is(171));
-        let (cold, shallow) = (TreeBuilder::new(20, &wanted, &notes), [(160, "40000", 162), (162, "100644", 9)]);
-        for (n, mode, below) in shallow {
-            cold.whole(object(n, &tree(&[(mode, "x", below)])), false);
-        }
-        assert!(cold.finish().warm().iter().all(|warm| !warm));
+    fn what_leads_to_something_wanted_or_lacking_is_warm_and_the_rest_forgotten() {
+        let notes = Notes::default();
+        let thinned = |all: &[(u8, &[(&str, &str, u8)])]| {
+            let builder = TreeBuilder::new(20, Wanted::new(20, &[id(200)]), &notes);
+            all.iter().for_each(|(n, entries)| drop(builder.whole(object(*n, &tree(entries)), false)));
+            let mut trees = builder.finish(&[]).0;
+            let warm = trees.thin();
+            (trees, warm)
+        };
+        let cold: [(u8, &[_]); 2] = [(160, &[("40000", "x", 162)]), (162, &[("100644", "x", 9)])];
+        let lacking: [(u8, &[_]); 2] =
+            [(180, &[("40000", "a", 160), ("40000", "b", 170), ("40000", "c", 162)]), (170, &[("40000", "x", 171)])];
+        let (trees, warm) = thinned(&cold);
+        assert!(trees.numbers().all(|tree| !warm.has(tree) && trees.entries(tree).is_some_and(<[Entry]>::is_empty)));
+        let (trees, warm) = thinned(&[cold, lacking].concat());
+        let is = |n: u8| warm.has(trees.find(&[n; 20]).unwrap());
+        assert_eq!([160, 162, 170, 171, 180].map(is), [false, false, true, true, true]);
+        let names = |n: u8| shown(&trees, n).map(|all| all.into_iter().map(|(name, _)| name).collect::<String>());
+        assert_eq!([160, 162, 170, 180].map(names), ["", "", "x", "b"].map(|names| Some(names.to_owned())));
+        assert_eq!(names(171), None);
+        // 1 holds 2, and so on, deeper than there are rounds; 150 holds the blob.
+        let chain: Vec<_> = (1..150).map(|n| [("40000", "x", n + 1)]).chain([[("100644", "x", 200)]]).collect();
+        let chain: Vec<(u8, &[_])> = (1..).zip(chain.iter().map(|entry| entry.as_slice())).collect();
+        let (trees, warm) = thinned(&chain);
+        assert!((1..=150).all(|n| warm.has(trees.find(&[n; 20]).unwrap()) && shown(&trees, n).unwrap().len() == 1));
     }
 }
