@@ -19,13 +19,13 @@ pub mod structure;
 mod table;
 pub mod text;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Confidence, Hit};
 use crate::rules::SharedCatalog;
 use anchors::{Anchor, Anchors};
 use candidate::{Match, Scratch};
-use decode::Blocks;
 use text::TextKind;
 
 /// How deep encodings may nest.
@@ -105,7 +105,7 @@ impl Scanner {
             candidate::evaluate(&self.catalog, &self.anchors, text, binary, *anchor, scratch, &mut state.matches);
         }
         if !binary {
-            self.decode(text, &Blocks::all(text), depth, &mut state.decoded, scratch, cuts);
+            self.decode(text, 0..text.len(), depth, &mut state.decoded, scratch, cuts);
             state.decoded.sort_by_key(|d| (d.start, d.end));
         }
         state
@@ -135,7 +135,7 @@ impl Scanner {
     fn decode(
         &self,
         text: &[u8],
-        blocks: &Blocks,
+        blocks: Range<usize>,
         depth: usize,
         out: &mut Vec<Inner>,
         scratch: &mut Scratch,

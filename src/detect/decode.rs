@@ -29,53 +29,15 @@ pub struct Decoded {
     pub bytes: Vec<u8>,
 }
 
-/// Whole blocks of a text.
-#[derive(Clone, Debug)]
-pub struct Blocks {
-    /// Where they lie.
-    pub range: Range<usize>,
-    /// Whether base64 and hex are looked for, and not escapes only.
-    pub runs: bool,
-}
-
-impl Blocks {
-    /// All of a text.
-    pub fn all(text: &[u8]) -> Self {
-        Self { range: 0..text.len(), runs: true }
-    }
-
-    /// The blocks of what changed in a text. `known` tells that nothing was found in any block before: then a run that the change
-    /// does not touch has nothing in it, unless lines were joined or parted.
-    pub fn changed(text: &[u8], change: Range<usize>, known: bool) -> Self {
-        let lines = line_start(text, change.start)..line_end(text, change.end);
-        let range = widen(text, lines.clone());
-        let runs = !known || range != lines || touches_run(text, lines, change);
-        Self { range, runs }
-    }
+/// The blocks of what changed in a text.
+pub fn blocks(text: &[u8], change: Range<usize>) -> Range<usize> {
+    widen(text, line_start(text, change.start)..line_end(text, change.end))
 }
 
 /// Calls `found` for everything encoded in some blocks. `cut` is called when a limit left something out.
-pub fn each(text: &[u8], blocks: &Blocks, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
-    if blocks.runs {
-        base64_runs(text, blocks.range.clone(), found, cut);
-    }
-    super::escapes::lines(text, blocks.range.clone(), found);
-}
-
-/// Whether there is a run in a change, or next to it: with at most what may stand around the only run of a line between them, since
-/// such a line may have been joined with others before.
-fn touches_run(text: &[u8], lines: Range<usize>, change: Range<usize>) -> bool {
-    let between = |b: &&u8| is_blank(**b) || **b == b'=';
-    // In a line that may have been joined with others nothing else stands, but `=` anywhere; then no run of it was looked at alone.
-    let run = |b: &&u8| is_base64(**b) || **b == b'=';
-    let left = text[lines.start..change.start].iter().rev();
-    let left_gap = left.clone().take_while(between).count();
-    let left_run = left.skip(left_gap).take(MIN_RUN).take_while(run).count();
-    let right = text[change.end..lines.end].iter();
-    let right_gap = right.clone().take_while(between).count();
-    let right_run = right.skip(right_gap).take(MIN_RUN).take_while(run).count();
-    let near = change.start - left_gap - left_run..change.end + right_gap + right_run;
-    left_run == MIN_RUN || right_run == MIN_RUN || near.len() >= MIN_RUN && next_run(text, near).is_some()
+pub fn each(text: &[u8], blocks: Range<usize>, found: &mut dyn FnMut(Decoded), cut: &mut dyn FnMut(&'static str)) {
+    base64_runs(text, blocks.clone(), found, cut);
+    super::escapes::lines(text, blocks, found);
 }
 
 /// Widens a range of whole lines over lines that are, or were before the change, one block with them.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::anchors::Anchor;
 use super::candidate::{self, Scratch};
-use super::decode::Blocks;
+use super::decode;
 use super::text::{self, TextKind};
 use super::{Cuts, Inner, Scanner, State};
 use crate::source::git::walk::Segment;
@@ -152,18 +152,17 @@ impl Scanner {
         again.clear();
         for gap in gaps.iter() {
             // Blocks end at the end of a line, and looked at the next one.
-            if again.last().is_some_and(|last| gap.end <= last.range.end && last.runs) {
+            if again.last().is_some_and(|last| gap.end <= last.end) {
                 continue;
             }
-            let mut new = Blocks::changed(text, gap.clone(), base.decoded.is_empty());
-            while let Some(last) = again.pop_if(|last| new.range.start <= last.range.end) {
-                new.range = last.range.start.min(new.range.start)..last.range.end.max(new.range.end);
-                new.runs |= last.runs;
+            let mut new = decode::blocks(text, gap.clone());
+            while let Some(last) = again.pop_if(|last| new.start <= last.end) {
+                new = last.start.min(new.start)..last.end.max(new.end);
             }
             again.push(new);
         }
         for blocks in again.iter() {
-            self.decode(text, blocks, 0, &mut state.decoded, scratch, cuts);
+            self.decode(text, blocks.clone(), 0, &mut state.decoded, scratch, cuts);
         }
         for copy in copies.iter().filter(|_| !base.decoded.is_empty()) {
             let limit = copy.base + (copy.end - copy.start);
@@ -171,9 +170,7 @@ impl Scanner {
             for inner in base.decoded[first..].iter().take_while(|d| (d.start as usize) < limit) {
                 let move_ = |at: u32| (i64::from(at) + copy.shift()) as u32;
                 let (start, end) = (move_(inner.start), move_(inner.end));
-                let redone = again
-                    .iter()
-                    .any(|blocks| (start as usize) < blocks.range.end && blocks.range.start <= end as usize);
+                let redone = again.iter().any(|blocks| (start as usize) < blocks.end && blocks.start <= end as usize);
                 if inner.end as usize <= limit && !redone {
                     state.decoded.push(Inner { start, end, hits: inner.hits.clone() });
                 }
@@ -204,7 +201,7 @@ pub(super) struct Stretches {
     /// What the copies do not cover; a seam between two copies is an empty range.
     gaps: Vec<Range<usize>>,
     /// What has to be decoded again.
-    again: Vec<Blocks>,
+    again: Vec<Range<usize>>,
 }
 
 impl Stretches {
