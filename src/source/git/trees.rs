@@ -349,15 +349,16 @@ mod tests {
     #[test]
     fn what_leads_to_something_wanted_or_lacking_is_warm_and_the_rest_forgotten() {
         let notes = Notes::default();
-        let thinned = |all: &[(u8, &[(&str, &str, u8)])]| {
+        type Row<'a> = (u8, &'a [(&'a str, &'a str, u8)]);
+        let thinned = |all: &[Row<'_>]| {
             let builder = TreeBuilder::new(20, Wanted::new(20, &[id(200)]), &notes);
             all.iter().for_each(|(n, entries)| drop(builder.whole(object(*n, &tree(entries)), false)));
             let mut trees = builder.finish(&[]).0;
             let warm = trees.thin();
             (trees, warm)
         };
-        let cold: [(u8, &[_]); 2] = [(160, &[("40000", "x", 162)]), (162, &[("100644", "x", 9)])];
-        let lacking: [(u8, &[_]); 2] =
+        let cold: [Row<'_>; 2] = [(160, &[("40000", "x", 162)]), (162, &[("100644", "x", 9)])];
+        let lacking: [Row<'_>; 2] =
             [(180, &[("40000", "a", 160), ("40000", "b", 170), ("40000", "c", 162)]), (170, &[("40000", "x", 171)])];
         let (trees, warm) = thinned(&cold);
         assert!(trees.numbers().all(|tree| !warm.has(tree) && trees.entries(tree).is_some_and(<[Entry]>::is_empty)));
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(names(171), None);
         // 1 holds 2, and so on, deeper than there are rounds; 150 holds the blob.
         let chain: Vec<_> = (1..150).map(|n| [("40000", "x", n + 1)]).chain([[("100644", "x", 200)]]).collect();
-        let chain: Vec<(u8, &[_])> = (1..).zip(chain.iter().map(|entry| entry.as_slice())).collect();
+        let chain: Vec<Row<'_>> = (1..).zip(chain.iter().map(|entry| entry.as_slice())).collect();
         let (trees, warm) = thinned(&chain);
         assert!((1..=150).all(|n| warm.has(trees.find(&[n; 20]).unwrap()) && shown(&trees, n).unwrap().len() == 1));
     }
