@@ -204,15 +204,9 @@ impl Graph {
         self.rows.get(commit as usize).map_or(&[], |row| self.ids.bytes(*row))
     }
 
-    /// The raw ids of the root trees of all commits.
+    /// The raw ids of the root trees of all commits, one after another.
     pub fn trees(&self) -> &[u8] {
         &self.trees
-    }
-
-    /// The raw id of its root tree.
-    pub fn tree(&self, commit: u32) -> &[u8] {
-        let width = self.trees.len() / self.len().max(1);
-        self.trees.get(commit as usize * width..).and_then(|t| t.get(..width)).unwrap_or_default()
     }
 
     /// Positions of its parents that are here.
@@ -350,7 +344,7 @@ mod tests {
         assert_eq!(order(&seen), [5, 6, 1, 3, 2, 4]);
         assert!(notes.is_empty());
         assert_eq!(seen.parents(5), [4, 3]);
-        assert_eq!(seen.tree(5), id(1004).as_bytes());
+        assert_eq!(seen.trees().chunks_exact(20).nth(5), Some(id(1004).as_bytes()));
         assert_eq!(seen.ancestors([seen.find(&id(3)).unwrap()]), [false, false, true, true, false, false]);
         let mut reversed = rows;
         reversed.reverse();

@@ -171,7 +171,9 @@ impl List {
     fn thin(&mut self, warm: &Warm) {
         let (mut kept, mut start) = (0, 0);
         for (tree, end) in (self.first..).zip(&mut self.ends) {
-            for at in if warm.has(tree) { start..*end } else { 0..0 } {
+            // Nothing in a cold tree leads anywhere.
+            let row = if warm.has(tree) { start..*end } else { 0..0 };
+            for at in row {
                 if warm.leads(self.entries[at]) {
                     self.entries[kept] = self.entries[at];
                     kept += 1;
